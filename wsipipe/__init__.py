@@ -1,0 +1,23 @@
+"""wsipipe: a directory of slides in; checked, queryable, viewable results out."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "open_slide": "wsipipe.slide",
+    "open_results": "wsipipe.query",
+    "Box": "wsipipe.grid",
+    "Grid": "wsipipe.grid",
+}
+
+__all__ = ["__version__", "Box", "Grid", "open_results", "open_slide"]  # noqa: F822 (resolved by __getattr__)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
