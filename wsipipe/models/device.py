@@ -1,0 +1,148 @@
+"""Where and how networks run: device, number format, memory layout, threads; and one cache of loaded networks.
+
+Enters: settings. Leaves: an `Execution`, its fingerprint (part of every layer's key), networks that are
+loaded once per process. Torch is imported inside functions only. Next: a room's stage factory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+from wsipipe.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+Loaded = TypeVar("Loaded")
+
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("float32", "bfloat16")
+MEMORY_FORMATS = ("channels_last", "contiguous")
+_SHORT = {"fp32": "float32", "bf16": "bfloat16"}
+
+
+class Options(TypedDict, total=False):
+    """Keywords of `execution`, so that a stage factory can take and pass them on."""
+
+    device: str
+    dtype: str
+    memory_format: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A resolved choice; made by `execution`.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda"}
+        Never ``auto``: results differ in their last bits between the two, so the choice is part of keys.
+    dtype : {"float32", "bfloat16"}
+        Of convolutions and matrix products (torch's autocast); results are float32 either way.
+    memory_format : {"channels_last", "contiguous"}
+        Of weights and maps.
+    threads : int
+        CPU threads inside one operation. Part of keys as well: oneDNN splits sums by it (tried: a 1x1
+        convolution of 256 channels differs in its last bit between 1 and 2). Use workers to fill the cores.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    memory_format: str = "channels_last"
+    threads: int = 1
+
+    def params(self) -> Options:
+        """The same as keywords."""
+        return Options(
+            device=self.device, dtype=self.dtype, memory_format=self.memory_format, threads=self.threads
+        )
+
+    def layout(self) -> torch.memory_format:
+        """Torch's name of the memory format."""
+        import torch
+
+        return torch.channels_last if self.memory_format == "channels_last" else torch.contiguous_format
+
+    @contextmanager
+    def inference(self) -> Iterator[None]:
+        """A context without gradients in which operations run in ``dtype`` on ``threads`` threads.
+
+        The number of threads belongs to the calling thread and to BLAS, and stays set: setting it back
+        would disturb other workers of the process that are still computing.
+        """
+        import torch
+
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self.dtype == "bfloat16"):
+            yield
+
+
+def execution(
+    device: str = "cpu", dtype: str = "float32", memory_format: str = "channels_last", threads: int = 1
+) -> Execution:
+    """Check and resolve a choice; ``auto`` becomes ``cuda`` where torch sees such a device, else ``cpu``.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda"}
+    dtype : {"float32", "bfloat16"}
+        ``fp32`` and ``bf16`` are understood.
+    memory_format : {"channels_last", "contiguous"}
+    threads : int
+        1 or more.
+
+    Raises
+    ------
+    ConfigError
+        Where a value is none of these, or ``cuda`` is asked for and absent.
+    """
+    dtype = _SHORT.get(dtype, dtype)
+    for name, value, known in (
+        ("device", device, DEVICES), ("dtype", dtype, DTYPES), ("memory_format", memory_format, MEMORY_FORMATS)
+    ):
+        if value not in known:
+            raise ConfigError(f"must be one of {', '.join(known)}, got {value!r}: correct it", subject=name)
+    if threads < 1:
+        raise ConfigError(f"must be 1 or more, got {threads}: correct it", subject="threads")
+    found = "cuda" if device != "cpu" and _has_cuda() else "cpu"
+    if device == "cuda" != found:
+        raise ConfigError(
+            "cuda was asked for and torch sees no such device: use auto or cpu, or install a torch with CUDA",
+            subject="device",
+        )
+    return Execution(found, dtype, memory_format, threads)
+
+
+def execution_fingerprint(how: Execution) -> dict[str, str | int]:
+    """What can change a network's last bits besides its weights and batch: part of a layer's key."""
+    return {"torch": version("torch"), **asdict(how)}
+
+
+_LOCK = threading.RLock()
+_LOADED: dict[Hashable, Any] = {}
+
+
+def loaded(key: Hashable, make: Callable[[], Loaded]) -> Loaded:
+    """What `make` returned when this process first asked for `key`; others wait while it is made."""
+    with _LOCK:
+        if key not in _LOADED:
+            _LOADED[key] = make()
+        value: Loaded = _LOADED[key]
+        return value
+
+
+def _has_cuda() -> bool:
+    """Whether torch sees a CUDA device; asks it only where the system shows one (importing torch is 0.5 GB)."""
+    if Path("/dev").is_dir() and not any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,27 @@
+"""What a pipeline's page hands to whoever starts it: the recipe and what must be said beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wsipipe.run.work import Recipe
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A configured pipeline, ready to be run.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What workers rebuild it from; its config is complete and resolved.
+    weights : mapping
+        sha256 by name of every weights file that it loads.
+    mpp_policy : str
+        ``error``, ``skip`` or ``assume:MPP``.
+    """
+
+    recipe: Recipe
+    weights: Mapping[str, str] = field(default_factory=dict)
+    mpp_policy: str = "error"

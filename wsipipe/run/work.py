@@ -1,0 +1,314 @@
+"""What a worker does: prepare a slide, do a step, do a unit. Each is one dask task.
+
+Enters: a `SlideWork` (paths and numbers only) and which step or unit. Leaves: layers in the slide's store, and a
+small `Report`. Who decides what comes next: `wsipipe.run.batch`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe.errors import TileSizeError
+from wsipipe.grid import Frame, Grid, choose_frame
+from wsipipe.run import pixels
+from wsipipe.run.plan import Finish, Map, Overview, Pipeline, Reduce, keys, layer_of
+from wsipipe.run.source import MppPolicy, Source, opened, true_mpp
+from wsipipe.slide.base import Slide
+from wsipipe.stage import Batch, Chain, resolve
+from wsipipe.store import read, write
+from wsipipe.store.layer import Layer
+from wsipipe.store.layout import pictures_path, store_path
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a worker rebuilds the pipeline from: ``factory(config)`` with the config as JSON text."""
+
+    factory: str
+    config: str
+
+    def build(self) -> Pipeline:
+        """The pipeline, built once per process."""
+        return _pipeline(self)
+
+
+@lru_cache(maxsize=8)
+def _pipeline(recipe: Recipe) -> Pipeline:
+    pipeline = resolve(recipe.factory)(recipe.config)
+    if not isinstance(pipeline, Pipeline):
+        raise TypeError(f"{recipe.factory} made a {type(pipeline).__name__}, not a Pipeline")
+    return pipeline
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command: which pipeline, where results go, and what may be told of the slides.
+
+    ``deidentify`` names slides by their fingerprint alone and keeps every path out of the results.
+    """
+
+    recipe: Recipe
+    results: str
+    policy: MppPolicy = MppPolicy()
+    deidentify: bool = False
+
+
+@dataclass(frozen=True)
+class SlideWork:
+    """A prepared slide: everything that a task needs to know, and nothing that is open."""
+
+    job: Job
+    source: Source
+    id: str
+    mpp: float
+    frame: Frame
+    grid: Grid
+    fingerprint: str
+    keys: tuple[str, ...]
+
+    @property
+    def root(self) -> str:
+        """Path of the slide's store."""
+        return str(store_path(self.job.results, self.id))
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of the slide's pictures."""
+        return pictures_path(self.job.results, self.id)
+
+    def layer(self, step: int) -> Layer:
+        """The layer that a step leaves."""
+        return layer_of(self.job.recipe.build(), step, self.keys[step], root=self.root, grid=self.grid)
+
+    def slide(self) -> Slide:
+        """The slide, opened once per process."""
+        return opened(self.source, self.mpp)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a task tells: seconds and bytes for run.json, and what a finishing step adds to the record."""
+
+    step: str
+    seconds: float = 0.0
+    tiles: int = 0
+    written: int = 0
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def prepare(job: Job, source: Source) -> SlideWork | None:
+    """Open a slide, settle its mpp, its working frame, its tiles and its keys. None: skipped by the mpp policy.
+
+    Raises
+    ------
+    SlideError
+        Where the slide cannot be opened, has no mpp, or is smaller than a tile.
+    """
+    info = opened(source, None).info
+    mpp = true_mpp(source, info.mpp, job.policy)
+    if mpp is None:
+        return None
+    slide, pipeline = opened(source, mpp), job.recipe.build()
+    frame = choose_frame(slide.info.frames(), pipeline.mpp)
+    _check_size(frame, pipeline.tile)
+    found = keys(pipeline, frame, fingerprint=info.fingerprint, reader=info.reader)
+    slide_id = f"slide-{info.fingerprint[:12]}" if job.deidentify else slide.id
+    return SlideWork(job, source, slide_id, mpp, frame, pipeline.grid(frame), info.fingerprint, found)
+
+
+def open_step(work: SlideWork, step: int) -> list[int]:
+    """Make a map step's layer and say which units are still to be done, ascending; other steps have none."""
+    pipeline = work.job.recipe.build()
+    kind = pipeline.steps[step]
+    if not isinstance(kind, Map):
+        return []
+    layer = work.layer(step)
+    write.create(layer)
+    units = np.arange(work.grid.n_units)
+    if kind.kept_only:
+        units = np.unique(kept(work) // work.grid.rows_per_unit)
+    found: list[int] = read.pending(layer, units).tolist()
+    return found
+
+
+def do_unit(work: SlideWork, step: int, unit: int) -> Report:
+    """Read a unit's tiles, run the chain, write the unit and mark it."""
+    started = time.perf_counter()
+    pipeline = work.job.recipe.build()
+    kind, layer = pipeline.steps[step], work.layer(step)
+    if not isinstance(kind, Map) or layer.grid is None:
+        raise TypeError(f"step {kind.name!r} is not done by units")
+    stages = Chain(kind.stages)
+    given = _given(work, stages, step)
+    ids, parts = _unit_ids(work, kind, unit), []
+    for batch in _unit_batches(work, kind, layer.grid, unit, ids):
+        made = stages(**batch, **given)
+        parts.append({name: made[name] for name in kind.keep})
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in kind.keep}
+    written = write.write_unit(layer, unit, ids, whole)
+    return Report(kind.name, time.perf_counter() - started, len(ids), written)
+
+
+def close_step(work: SlideWork, step: int) -> Report:
+    """Complete a map step, or do any other step whole."""
+    started = time.perf_counter()
+    kind, layer = work.job.recipe.build().steps[step], work.layer(step)
+    if isinstance(kind, Finish):
+        record = resolve(kind.factory)(Context(work, step), **kind.params)
+        return Report(kind.name, time.perf_counter() - started, record=record or {})
+    if not read.is_complete(layer):
+        if isinstance(kind, Map):
+            write.complete(layer)
+        else:
+            write.write_slide(
+                layer, _overview(work, kind) if isinstance(kind, Overview) else _reduced(work, kind, step)
+            )
+    return Report(kind.name, time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a finishing step may ask for: the open slide, every array by name, and where to write."""
+
+    work: SlideWork
+    step: int
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline that is being finished."""
+        return self.work.job.recipe.build()
+
+    @property
+    def key(self) -> str:
+        """Key of this finishing step: equal keys, equal published bytes."""
+        return self.work.keys[self.step]
+
+    @property
+    def slide(self) -> Slide:
+        """The open slide."""
+        return self.work.slide()
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Ids of the kept tiles, ascending."""
+        return kept(self.work)
+
+    def layer(self, name: str) -> Layer:
+        """The layer that holds an array."""
+        return self.work.layer(self.pipeline.index(name))
+
+    def layers(self) -> Iterator[Layer]:
+        """All layers of the steps before this one."""
+        for index, step in enumerate(self.pipeline.steps[: self.step]):
+            if step.outputs:
+                yield self.work.layer(index)
+
+    def value(self, name: str) -> NDArray[Any]:
+        """A slide-level array."""
+        return read.value(self.layer(name), name)
+
+    def rows(self, name: str) -> NDArray[Any]:
+        """Rows of a per-tile array for the kept tiles, ascending tile id."""
+        return read.rows(self.layer(name), name, self.ids)
+
+
+def kept(work: SlideWork) -> NDArray[np.int64]:
+    """Ids of the kept tiles, ascending; read from the store once per process and slide."""
+    rule = work.job.recipe.build().keep
+    layer = work.layer(work.job.recipe.build().index(rule.name))
+    return _kept(layer, rule.name, rule.minimum)
+
+
+@lru_cache(maxsize=8)
+def _kept(layer: Layer, name: str, minimum: float) -> NDArray[np.int64]:
+    ids = layer.grid.ids() if layer.grid else np.zeros(0, np.int64)
+    found: NDArray[np.int64] = ids[read.rows(layer, name, ids) >= minimum]
+    found.flags.writeable = False
+    return found
+
+
+def _check_size(frame: Frame, tile: int) -> None:
+    if min(frame.shape) < tile:
+        height, width = frame.shape
+        raise TileSizeError(
+            f"cutting tiles: a tile is {tile} x {tile} px at {frame.mpp:g} um/px, the slide has only {height} x {width} "
+            f"px there: set tile.size to {min(frame.shape)} or less, or a finer tile.mpp"
+        )
+
+
+def _unit_ids(work: SlideWork, kind: Map, unit: int) -> NDArray[np.int64]:
+    if not kind.kept_only:
+        return work.grid.ids(unit)
+    rows, ids = work.grid.unit_rows(unit), kept(work)
+    return ids[np.searchsorted(ids, rows.start) : np.searchsorted(ids, rows.stop)]
+
+
+def _unit_batches(work: SlideWork, kind: Map, grid: Grid, unit: int, ids: NDArray[np.int64]) -> Iterator[Batch]:
+    plane = work.job.recipe.build().plane
+    if kind.scale > 1:
+        every, rgb = pixels.read_unit(work.slide(), work.frame, grid, unit, scale=kind.scale, plane=plane)
+        wanted = np.isin(every, ids)
+        yield {"rgb": rgb[wanted], "inside": _inside(grid, every[wanted])}
+        return
+    for part in pixels.batches(ids, kind.batch):
+        rgb = pixels.read_tiles(work.slide(), work.frame, grid, ids[part], plane=plane)
+        yield {"rgb": rgb, "inside": _inside(grid, ids[part])}
+
+
+def _inside(grid: Grid, ids: NDArray[np.int64]) -> NDArray[np.int32]:
+    return grid.write_boxes(ids)[:, 2:].astype(np.int32)
+
+
+def _given(work: SlideWork, stages: Chain, step: int) -> Batch:
+    """Slide-level arrays and rows that a step's stages take from the steps before it."""
+    pipeline = work.job.recipe.build()
+    made = {spec.name for other in pipeline.steps[:step] for spec in other.outputs}
+    given: Batch = {}
+    for spec in (spec for stage in stages.stages for spec in stage.inputs if spec.name in made):
+        layer = work.layer(pipeline.index(spec.name))
+        if spec.scope == "slide":
+            given[spec.name] = _value(layer, spec.name)
+        elif spec.scope == "tiles":
+            given[spec.name] = read.rows(layer, spec.name, kept(work))
+    return given
+
+
+@lru_cache(maxsize=64)
+def _value(layer: Layer, name: str) -> NDArray[Any]:
+    found = read.value(layer, name)
+    found.flags.writeable = False
+    return found
+
+
+def _overview(work: SlideWork, kind: Overview) -> Batch:
+    plane = work.job.recipe.build().plane
+    rgb, _ = pixels.read_overview(work.slide(), work.frame, longest_px=kind.longest_px, plane=plane)
+    return {"overview": rgb}
+
+
+def _reduced(work: SlideWork, kind: Reduce, step: int) -> Batch:
+    stages = Chain(kind.stages)
+    given = _given(work, stages, step)
+    asked = {spec.name for stage in kind.stages for spec in stage.inputs}
+    if "tile_id" in asked:
+        given["tile_id"] = kept(work)
+    if kind.sample:
+        ids = sampled(kept(work), kind.sample, seed=kind.seed, fingerprint=work.fingerprint)
+        given["rgb"] = pixels.read_tiles(work.slide(), work.frame, replace(work.grid, halo=0), ids)
+    return stages(**given)
+
+
+def sampled(ids: NDArray[np.int64], most: int, *, seed: int, fingerprint: str) -> NDArray[np.int64]:
+    """At most `most` of `ids`, ascending, drawn without replacement by (seed, fingerprint)."""
+    if len(ids) <= most:
+        return ids
+    rng = np.random.default_rng([seed, int(fingerprint[:12], 16)])
+    return np.sort(rng.choice(ids, most, replace=False))
