@@ -1,0 +1,157 @@
+"""Native tiles of TIFF and BigTIFF: tifffile finds them, imagecodecs decodes only those that a box touches.
+
+Enters: TIFF, OME-TIFF, SVS. Leaves: a `Slide`. Next rooms: all that read slides.
+
+Takes what OpenSlide refuses (JPEG 2000, WebP, LZW, deflate, zstd, OME pyramids, several planes), and serves OpenSlide's
+reader the levels that it would interpolate. It needs no more to become the first choice than its place in
+`wsipipe.slide.choose`.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from wsipipe.errors import SlideOpenError, SlideReadError
+from wsipipe.grid import Box
+from wsipipe.slide.base import Pixels, SlideInfo
+from wsipipe.slide.identity import file_fingerprint, scene_fingerprint, slide_id
+from wsipipe.slide.native import DECODE_ERRORS, TileCache, assemble
+from wsipipe.slide.reader import Reader, brief, choose_scene
+from wsipipe.slide.samples import Samples
+from wsipipe.slide.scale import with_mpp_yx
+from wsipipe.slide.tiff import Directory, Scene, TiffIndex, TiffLevel, check_complete, read_index
+
+
+def versions() -> str:
+    """Reader and decoder, as the execution fingerprint records them."""
+    import imagecodecs  # deferred: only its version is wanted here
+
+    return f"tifffile {tifffile.__version__} + imagecodecs {imagecodecs.__version__}"
+
+
+class TiffTiles:
+    """Decoded pixels of one scene; safe for several threads (reads at an offset share no file position)."""
+
+    def __init__(self, path: Path, scene: Scene, samples: Samples) -> None:
+        self._path, self._scene, self._samples = path, scene, samples
+        self._cache = TileCache()
+        self._file = os.open(path, os.O_RDONLY)
+        self._close = weakref.finalize(self, os.close, self._file)
+
+    def close(self) -> None:
+        """Give back the file; a second call does nothing."""
+        self._close()
+        self._cache.clear()
+
+    def pixels(self, level: int, box: Box, plane: int) -> Pixels:
+        """Pixels of a box inside the level."""
+        stored = self._scene.levels[level]
+        parts = [
+            assemble(
+                box, stored.tile, partial(self._tile, level, plane, channel),
+                channels=self._samples.channels // len(stored.pages[plane]), dtype=self._samples.dtype,
+                fill=self._samples.fill,
+            )
+            for channel in range(len(stored.pages[plane]))
+        ]  # fmt: skip
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+    def _tile(self, level: int, plane: int, channel: int, row: int, column: int) -> Pixels | None:
+        stored = self._scene.levels[level]
+        page, index = stored.pages[plane][channel], row * stored.tiles[1] + column
+        if index >= len(page.counts) or page.counts[index] == 0:
+            return None  # a sparse file leaves out empty tiles
+        key = (level, plane, channel, index)
+        try:
+            return self._cache.get(key, partial(self._decoded, stored, page, index))
+        except DECODE_ERRORS as exc:
+            raise SlideReadError(
+                f"decoding tile row {row}, column {column} of level {level}, plane {plane}: {brief(exc)}: "
+                "the file is damaged there, copy or export it again",
+                subject=str(self._path),
+            ) from exc
+
+    def _decoded(self, level: TiffLevel, page: Directory, index: int) -> Pixels:
+        tile = self._samples.finish(self._stored(level, page, index))
+        tile.flags.writeable = False
+        return tile
+
+    def _stored(self, level: TiffLevel, page: Directory, index: int) -> Pixels:
+        """``(height, width, sample)`` as the file has it."""
+        if not level.separate:
+            return self._segment(page, index)
+        step = level.tiles[0] * level.tiles[1]
+        return np.concatenate([self._segment(page, index + s * step) for s in range(level.separate)], axis=2)
+
+    def _segment(self, page: Directory, index: int) -> Pixels:
+        data = os.pread(self._file, page.counts[index], page.offsets[index])
+        if len(data) < page.counts[index]:
+            raise ValueError(f"{page.counts[index]} bytes expected, the file gives {len(data)}")
+        pixels, _, _ = page.decode(data, index, **page.options)
+        if pixels is None:
+            raise ValueError("no pixels in it")
+        return pixels[0]
+
+
+class TiledSlide(Reader):
+    """A TIFF read tile by tile."""
+
+    def __init__(self, info: SlideInfo, *, slide_id: str, subject: str, tiles: TiffTiles) -> None:
+        super().__init__(info, slide_id=slide_id, subject=subject)
+        self._tiles = tiles
+
+    def _pixels(self, level: int, box: Box, plane: int) -> Pixels:
+        return self._tiles.pixels(level, box, plane)
+
+    def _release(self) -> None:
+        self._tiles.close()
+
+
+def open_tiled(path: Path, scene: int | None = None, *, index: TiffIndex | None = None) -> TiledSlide:
+    """Open a TIFF.
+
+    Parameters
+    ----------
+    path : Path
+    scene : int, optional
+        Which one, where the file has several.
+    index : TiffIndex, optional
+        If it was read already.
+
+    Raises
+    ------
+    SlideOpenError
+        Damaged or cut off, of a layout that is not read, or of several scenes with none chosen.
+    """
+    index = index or read_index(path)
+    check_complete(index, path)
+    chosen = choose_scene([describe(s) for s in index.scenes], scene, path)
+    found = index.scenes[chosen]
+    if found.samples is None or found.problem:
+        raise SlideOpenError(found.problem, subject=str(path))
+    _check_levels(found, path)
+    print_ = file_fingerprint(path, index.digest)
+    print_ = scene_fingerprint(print_, chosen if len(index.scenes) > 1 else None)
+    info = SlideInfo(
+        found.facts(), None, found.samples.channels, found.samples.dtype, print_, versions(), planes=found.planes,
+        icc=index.icc, objective=index.objective, vendor=index.vendor, associated=index.associated,
+        properties=index.properties, fill=found.samples.fill,
+    )  # fmt: skip
+    tiles = TiffTiles(path, found, found.samples)
+    return TiledSlide(with_mpp_yx(info, found.mpp_yx), slide_id=slide_id(path, print_), subject=str(path), tiles=tiles)
+
+
+def describe(scene: Scene) -> str:
+    """A scene in a list of them."""
+    return f"{scene.name or 'unnamed'} {scene.shape[1]} x {scene.shape[0]}"
+
+
+def _check_levels(scene: Scene, path: Path) -> None:
+    if len({len(level.pages) for level in scene.levels}) > 1:
+        raise SlideOpenError("its levels hold different numbers of planes: export the planes alike", subject=str(path))
