@@ -130,7 +130,8 @@ class Stage:
 
     def spec(self) -> dict[str, Any]:
         """What distinguishes this stage's results, as JSON values."""
-        return {"name": self.name, "version": self.version, **self.ref.spec()}
+        outputs = [[spec.name, list(spec.shape), spec.dtype, spec.scale, spec.fill] for spec in self.outputs]
+        return {"name": self.name, "version": self.version, "halo": self.halo, "outputs": outputs, **self.ref.spec()}
 
 
 @dataclass(frozen=True)

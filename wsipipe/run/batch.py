@@ -198,7 +198,9 @@ class Batch:
 
 
 def _base(slide: Running, status: str, prepared: SlideWork | None, **more: Any) -> Row:
-    facts: dict[str, Any] = {"id": prepared.id, "fingerprint": prepared.fingerprint, "mpp": prepared.frame.mpp} if prepared else {}
+    facts: dict[str, Any] = {}
+    if prepared:
+        facts = {"id": prepared.id, "fingerprint": prepared.fingerprint, "mpp": prepared.frame.mpp}
     seconds = time.perf_counter() - slide.started
     return Row(slide.source, status, seconds=seconds, timing=slide.timing, tiles=slide.tiles, **facts, **more)
 

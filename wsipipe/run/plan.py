@@ -192,6 +192,8 @@ class Pipeline:
                     f"step {step.name!r} works on kept tiles, but no step before it leaves {self.keep.name!r}, which "
                     f"says which are kept; there is only {sorted(have) or 'nothing'}: change the order"
                 )
+            if twice := sorted(spec.name for spec in step.outputs if spec.name in have):
+                raise ChainError(f"step {step.name!r} leaves {twice} once more: give the arrays other names")
             yield chain(step.stages, [*have.values(), *_pixels(step)])
             have |= {spec.name: _seen_later(spec) for spec in step.outputs if not spec.scale}
 
@@ -279,4 +281,4 @@ def _uses_kept(step: Step) -> bool:
     """Whether a step's result depends on which tiles are kept."""
     if isinstance(step, Reduce):
         return step.sample > 0 or any(spec.scope == "tiles" for stage in step.stages for spec in stage.inputs)
-    return isinstance(step, Finish) or isinstance(step, Map) and step.kept_only
+    return isinstance(step, Finish) or (isinstance(step, Map) and step.kept_only)

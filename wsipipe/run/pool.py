@@ -81,6 +81,7 @@ class Pool:
                 processes=workers > 0,
                 memory_limit=0,
                 dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its HTTP server: any free port, this machine
                 silence_logs=50,
             )
             self._client = Client(self._cluster)

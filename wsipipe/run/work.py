@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class Job:
 
     recipe: Recipe
     results: str
-    policy: MppPolicy = MppPolicy()
+    policy: MppPolicy = field(default_factory=MppPolicy)
     deidentify: bool = False
 
 
@@ -239,8 +239,8 @@ def _check_size(frame: Frame, tile: int) -> None:
     if min(frame.shape) < tile:
         height, width = frame.shape
         raise TileSizeError(
-            f"cutting tiles: a tile is {tile} x {tile} px at {frame.mpp:g} um/px, the slide has only {height} x {width} "
-            f"px there: set tile.size to {min(frame.shape)} or less, or a finer tile.mpp"
+            f"cutting tiles: a tile is {tile} x {tile} px at {frame.mpp:g} um/px, the slide has only {height} x "
+            f"{width} px there: set tile.size to {min(frame.shape)} or less, or a finer tile.mpp"
         )
 
 
@@ -301,14 +301,21 @@ def _reduced(work: SlideWork, kind: Reduce, step: int) -> Batch:
     if "tile_id" in asked:
         given["tile_id"] = kept(work)
     if kind.sample:
-        ids = sampled(kept(work), kind.sample, seed=kind.seed, fingerprint=work.fingerprint)
-        given["rgb"] = pixels.read_tiles(work.slide(), work.frame, replace(work.grid, halo=0), ids)
+        ids = sampled(_by_place(work.grid, kept(work)), kind.sample, seed=kind.seed, fingerprint=work.fingerprint)
+        plane = work.job.recipe.build().plane
+        given["rgb"] = pixels.read_tiles(work.slide(), work.frame, work.grid, ids, plane=plane)
     return stages(**given)
 
 
 def sampled(ids: NDArray[np.int64], most: int, *, seed: int, fingerprint: str) -> NDArray[np.int64]:
-    """At most `most` of `ids`, ascending, drawn without replacement by (seed, fingerprint)."""
+    """At most `most` of `ids`, in the order given, drawn without replacement by (seed, fingerprint)."""
     if len(ids) <= most:
         return ids
     rng = np.random.default_rng([seed, int(fingerprint[:12], 16)])
-    return np.sort(rng.choice(ids, most, replace=False))
+    return ids[np.sort(rng.choice(len(ids), most, replace=False))]
+
+
+def _by_place(grid: Grid, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The ids row by row of the plane, so that the tiles that a fit looks at do not depend on the unit."""
+    cells = grid.cells_of(ids)
+    return ids[np.lexsort((cells[:, 1], cells[:, 0]))]

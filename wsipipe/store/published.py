@@ -6,17 +6,17 @@ Next room: `wsipipe.query`, which gives them to people.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from wsipipe.errors import StoreError
 from wsipipe.store import ome
 from wsipipe.store.layout import LAYOUT_VERSION
+from wsipipe.store.lazy import Lazy
 from wsipipe.store.publish import MARK
 from wsipipe.store.shapes import SHAPES_FILE
 from wsipipe.store.tables import ADJACENCY, CORRELATION, REGION_KEY, TABLE
@@ -26,59 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AGAIN = "run the same command again"
-
-
-@dataclass(frozen=True, eq=False)
-class Lazy:
-    """A published array that reads only the chunks that an index touches, and counts as an array for NumPy.
-
-    Parameters
-    ----------
-    source : zarr.Array
-        ``(y, x)``, ``(row, value)``, or ``(c, y, x)`` of which one `channel` is shown.
-    channel : int or None
-    top : int
-        With a number, values are divided by it and shown as float32 (255: a probability stored in eight bits).
-    l0_scale, mpp : float
-        Of a picture: level-0 pixels and micrometres per pixel; NaN for a table.
-    """
-
-    source: zarr.Array[Any]
-    channel: int | None = None
-    top: int = 0
-    l0_scale: float = float("nan")
-    mpp: float = float("nan")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of what is shown."""
-        return tuple(self.source.shape if self.channel is None else self.source.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of what is shown."""
-        return np.dtype(np.float32) if self.top else np.dtype(self.source.dtype)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        if self.channel is not None:
-            index = (self.channel, *(index if isinstance(index, tuple) else (index,)))
-        values = np.asarray(self.source[index])
-        return np.asarray(values / np.float32(self.top), np.float32) if self.top else values
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[...], dtype=dtype)
-
-    def __repr__(self) -> str:
-        scale = f", {self.mpp:g} um/px" if np.isfinite(self.mpp) else ""
-        return f"<Lazy {'x'.join(map(str, self.shape))} {self.dtype}{scale}>"
 
 
 def is_published(root: str | Path, key: str) -> bool:
@@ -108,7 +55,7 @@ def marked(root: str | Path) -> dict[str, Any]:
 
 
 def tiles(root: str | Path, *, table: str = TABLE) -> pd.DataFrame:
-    """The tile table, ascending tile id; columns as `wsipipe.store.tables.tile_table`, no columns where no tile was kept."""
+    """The tile table, ascending tile id, with the columns of `wsipipe.store.tables.tile_table`; empty without tiles."""
     import pandas as pd
 
     group = _table(root, table)
@@ -119,7 +66,7 @@ def tiles(root: str | Path, *, table: str = TABLE) -> pd.DataFrame:
 
 
 def features(root: str | Path, *, table: str = TABLE) -> Lazy | NDArray[np.float32]:
-    """Feature vectors ``(N, D)`` float32 in the rows of `tiles`, read when indexed; ``(0, 0)`` where there is no tile."""
+    """Feature vectors ``(N, D)`` float32 in the rows of `tiles`, read when indexed; ``(0, 0)`` without tiles."""
     group = _table(root, table)
     if group is None:
         return np.zeros((0, 0), np.float32)

@@ -68,22 +68,15 @@ def write_slides(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     replace_file(path, sink.getvalue().to_pybytes())
 
 
-def read_slides(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of ``slides.parquet``, one dict per slide with the keys of `SLIDE_COLUMNS`; null is None.
+def read_slides(path: str | Path) -> pd.DataFrame:
+    """The rows of ``slides.parquet``, with the columns of `SLIDE_COLUMNS`; null strings are None, null numbers NaN.
+
+    ``tiles`` is a nullable integer, so that a failed slide has none rather than 0.
 
     Raises
     ------
     StoreError
         Where the file is missing, damaged, or has other columns.
-    """
-    rows: list[dict[str, Any]] = _table(path).to_pylist()
-    return rows
-
-
-def slides_table(path: str | Path) -> pd.DataFrame:
-    """The rows of ``slides.parquet`` as a DataFrame; null strings are None, null numbers NaN.
-
-    ``tiles`` is a nullable integer, so that a failed slide has none rather than 0. Raises as `read_slides`.
     """
     frame: pd.DataFrame = _table(path).to_pandas()
     frame["tiles"] = frame["tiles"].astype("Int64")
@@ -135,7 +128,7 @@ def sync(path: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """JSON values of nested mappings, sequences, NumPy values and paths; NaN and infinities become None."""
+    """JSON values of nested mappings, sequences, NumPy values and paths; NaN, NA and infinities become None."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
@@ -150,6 +143,10 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    import pandas as pd
+
+    if value is pd.NA:
+        return None
     raise TypeError(f"a record holds JSON values, got {type(value).__name__}")
 
 

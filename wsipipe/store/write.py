@@ -201,7 +201,7 @@ def _sync_chunk(layer: Layer, name: str, array: zarr.Array[Any], where: tuple[sl
 
 
 def _sync(path: Path) -> None:
-    """fsync a file and the folders that name it and each other, up to its array's; nothing where there is no such file.
+    """Sync a file and the folders that name it and each other, up to its array's; nothing where there is no such file.
 
     A unit's chunk ``c/5/0`` comes with new folders, and a folder's name is only safe once the one above it is synced.
     """
