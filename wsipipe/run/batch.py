@@ -64,6 +64,7 @@ class Running:
     """A slide on its way."""
 
     source: Source
+    index: int = 0
     started: float = field(default_factory=time.perf_counter)
     work: SlideWork | None = None
     step: int = 0
@@ -106,6 +107,8 @@ class Batch:
         self.ready: deque[tuple[Running, Task]] = deque()
         self.rows: list[Row] = []
         self.seen: dict[str, str] = {}
+        self.admitted = self.turn = 0
+        self.held: dict[int, tuple[Running, Any]] = {}
 
     def run(self) -> list[Row]:
         """Work until every source has a row; rows are in the order in which slides ended."""
@@ -134,12 +137,24 @@ class Batch:
             if slide.waiting:
                 return slide, ("unit", work.do_unit, (slide.prepared, slide.step, slide.waiting.popleft()))
         if self.sources and len(self.active) <= self.pool.slots:
-            slide = Running(self.sources.popleft())
+            slide = Running(self.sources.popleft(), self.admitted)
+            self.admitted += 1
             self.active.append(slide)
             return slide, ("prepare", work.prepare, (self.job, slide.source))
         return None
 
     def _take(self, slide: Running, verb: str, answer: Any) -> None:
+        """Deal with an answer; slides are prepared in the order given, so that of two copies the first one counts."""
+        if verb != "prepare":
+            self._settle(slide, verb, answer)
+            return
+        self.held[slide.index] = slide, answer
+        while self.turn in self.held:
+            first, prepared = self.held.pop(self.turn)
+            self.turn += 1
+            self._settle(first, verb, prepared)
+
+    def _settle(self, slide: Running, verb: str, answer: Any) -> None:
         if isinstance(answer, Failure):
             slide.failure, slide.waiting = slide.failure or answer, deque()
         if slide.failure:
@@ -156,12 +171,11 @@ class Batch:
         if prepared is None:
             self._end(slide, _skipped(slide, "no sane mpp, and the mpp policy is skip"))
             return
-        twin = self.seen.setdefault(prepared.fingerprint, prepared.id)
-        if any(other.work and other.work.fingerprint == prepared.fingerprint for other in self.active) or (
-            any(row.fingerprint == prepared.fingerprint for row in self.rows)
-        ):
-            self._end(slide, _skipped(slide, f"an alias: the same content as {twin}", prepared))
+        if prepared.fingerprint in self.seen:
+            reason = f"an alias: the same content as {self.seen[prepared.fingerprint]}"
+            self._end(slide, _skipped(slide, reason, prepared))
             return
+        self.seen[prepared.fingerprint] = prepared.id
         slide.work = prepared
         self.observer.slide_started(slide)
         self._open(slide)

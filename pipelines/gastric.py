@@ -1,0 +1,187 @@
+"""Gastric slides: from stained tissue to one of four categories (CN 112990339 A).
+
+tissue -> stain -> tiles (focus, normalised, segmented and classified) -> top k -> Pearson graph -> GCN -> gate.
+Each line of `build` is a step; the rooms say how a step works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from wsipipe import deblur, graph, lesion, stain, tissue
+from wsipipe.config import (
+    Config,
+    DeblurSection,
+    NetworkSection,
+    SlideSection,
+    StainSection,
+    TileSection,
+    TissueSection,
+    load,
+)
+from wsipipe.graph.gcn import GCN
+from wsipipe.models import device, weights
+from wsipipe.models.architecture import VNET, Architecture
+from wsipipe.run.plan import Finish, Keep, Map, Overview, Pipeline, Reduce, Step
+from wsipipe.run.start import Launch
+from wsipipe.run.work import Recipe
+from wsipipe.stage import Stage
+
+RECIPE = "wsipipe.pipelines.gastric:build"
+
+
+class TopKSection(Config):
+    """Which tiles speak for the slide."""
+
+    k: Annotated[int, Field(ge=1, le=256, description="tiles kept, by descending sum of positive probability")] = 10
+    order: Annotated[str, Field(pattern="^(descending|ascending|random)$", description="of the graph's nodes")] = (
+        "descending"
+    )
+
+
+class GraphSection(Config):
+    """The Pearson graph and the network on it."""
+
+    threshold: Annotated[float, Field(ge=-1, le=1, description="second threshold: r >= t connects")] = 0.5
+    weights: Annotated[str, Field(description="of the graph network; 'untrained' for the mechanics only")] = (
+        "gastric-phantom-v1-graph"
+    )
+
+
+class LesionSection(Config):
+    """Suspected lesion regions and the choice of what is positive."""
+
+    positive: Annotated[
+        str, Field(pattern="^(any|negative|low_grade|high_grade|invasive)$", description="whose probability is mapped")
+    ] = "any"
+    threshold: Annotated[float, Field(ge=0, le=1, description="third threshold: p > t is suspected")] = 0.5
+    min_area_um2: Annotated[float, Field(ge=0, description="smaller regions are not reported, um2")] = 2500.0
+
+
+class GateSection(Config):
+    """What must hold before a category is given."""
+
+    min_tiles: Annotated[int, Field(ge=1, description="kept tiles")] = 4
+    max_stain_deg: Annotated[float, Field(ge=0, le=90, description="angle of stains to H&E, degrees")] = 25.0
+    min_focus: Annotated[float, Field(ge=0, description="median focus of kept tiles")] = 0.08
+    max_distance: Annotated[float, Field(gt=0, description="median distance of features to training's")] = 4.0
+
+
+class GastricConfig(Config):
+    """Everything that can be set for the gastric pipeline."""
+
+    slide: SlideSection = SlideSection()
+    tile: TileSection = TileSection()
+    tissue: TissueSection = TissueSection()
+    stain: StainSection = StainSection()
+    deblur: DeblurSection = DeblurSection()
+    network: NetworkSection = NetworkSection(weights="gastric-phantom-v1")
+    topk: TopKSection = TopKSection()
+    graph: GraphSection = GraphSection()
+    lesion: LesionSection = LesionSection()
+    gate: GateSection = GateSection()
+    seed: Annotated[int, Field(ge=0, description="of every draw")] = 0
+
+    @model_validator(mode="after")
+    def _tile_divides(self) -> GastricConfig:
+        if self.tile.size % self.tissue.scale:
+            raise ValueError(f"tile.size must be a multiple of tissue.scale ({self.tissue.scale})")
+        return self
+
+
+def build(config: str) -> Pipeline:
+    """The gastric pipeline of a resolved configuration, as JSON text (what workers rebuild it from)."""
+    c = GastricConfig.model_validate_json(config)
+    steps: tuple[Step, ...] = (
+        Overview(longest_px=c.tissue.overview_px),
+        Reduce("tissue_fit", (tissue.fit_threshold(),)),
+        _tissue(c),
+        Reduce("stain_fit", (_fit(c),), sample=c.stain.sample_tiles, seed=c.seed),
+        _tiles(c),
+        Reduce("topk", (graph.select(k=c.topk.k, order=c.topk.order, seed=c.seed),)),
+        Reduce("graph", (graph.connect(threshold=c.graph.threshold),)),
+        Reduce("category", (graph.classify(weights=c.graph.weights, sha256=_sha(c.graph.weights, GCN), **_how(c)),)),
+        Reduce("gate", (_gate(c),)),
+        *_finish(c),
+    )
+    rule = Keep("tissue_share", c.tile.min_tissue)
+    return Pipeline("gastric", steps, rule, mpp=c.tile.mpp, tile=c.tile.size, unit=c.tile.unit, plane=c.slide.plane)
+
+
+def _tissue(c: GastricConfig) -> Map:
+    mask = tissue.mask(scale=c.tissue.scale, method=c.tissue.method)
+    return Map("tissue", (mask,), keep=("tissue", "tissue_share"), scale=c.tissue.scale, kept_only=False)
+
+
+def _fit(c: GastricConfig) -> Stage:
+    return stain.fit(method=c.stain.method, backend=c.stain.backend, seed=c.seed)
+
+
+def _tiles(c: GastricConfig) -> Map:
+    """Focus as scanned, then normalised, sharpened if asked, segmented and classified."""
+    normal = stain.apply(method=c.stain.method, reference=c.stain.reference, nonnegative=c.stain.nonnegative)
+    # deconvolution crops its own halo, so the network sees the tile alone
+    sharp = (deblur.restore(**c.deblur.model_dump(), trim=True),) if c.deblur.method != "none" else ()
+    network = lesion.tile_network(
+        weights=c.network.weights,
+        sha256=_sha(c.network.weights, VNET),
+        batch=c.network.batch,
+        positive=c.lesion.positive,
+        **_how(c),
+    )
+    kept = ("focus", "features", "class_prob", "positive_sum", "positive_mean", "probability")
+    return Map("tiles", (deblur.focus(), normal, *sharp, network), keep=kept, batch=c.network.batch)
+
+
+def _gate(c: GastricConfig) -> Stage:
+    return lesion.gate(
+        weights=c.network.weights,
+        sha256=_sha(c.network.weights, VNET),
+        min_tiles=c.gate.min_tiles,
+        max_stain_angle=c.gate.max_stain_deg,
+        min_focus=c.gate.min_focus,
+        max_feature_distance=c.gate.max_distance,
+    )
+
+
+def _finish(c: GastricConfig) -> tuple[Finish, ...]:
+    cards = (weights.find(c.network.weights, VNET).card, weights.find(c.graph.weights, GCN).card)
+    said = {"trained": all(card.trained for card in cards), "notices": sorted({card.notice for card in cards})}
+    regions = {"threshold": c.lesion.threshold, "min_area_um2": c.lesion.min_area_um2}
+    return (
+        Finish("verdict", "wsipipe.report.verdict:verdict", said),
+        Finish("draw", "wsipipe.report.draw:draw", {**regions, **said}),
+        Finish("publish", "wsipipe.report.publish:publish", regions),
+    )
+
+
+def _how(c: GastricConfig) -> device.Options:
+    return {"device": c.network.device, "dtype": c.network.dtype, "memory_format": c.network.memory_format}
+
+
+def _sha(name: str, presets: Mapping[str, Architecture]) -> str:
+    return weights.find(name, presets).sha256
+
+
+def launch(config: Path | None, sets: Sequence[str] = ()) -> Launch:
+    """Check a configuration file and ``--set`` values, and resolve what depends on this machine (the device).
+
+    Raises
+    ------
+    UsageError
+        For a wrong configuration, missing weights, or stages that do not fit.
+    """
+    checked = load(GastricConfig, config, sets)
+    device_ = device.execution(device=checked.network.device).device
+    resolved = checked.model_copy(update={"network": checked.network.model_copy(update={"device": device_})})
+    recipe = Recipe(RECIPE, resolved.model_dump_json())
+    recipe.build()
+    sha256 = {
+        name: weights.find(name, presets).sha256
+        for name, presets in ((resolved.network.weights, VNET), (resolved.graph.weights, GCN))
+    }
+    return Launch(recipe, sha256, resolved.slide.mpp_policy)

@@ -1,0 +1,61 @@
+"""The `wsipipe` command: verbs put together, errors turned into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from wsipipe import __version__
+from wsipipe.cli import demo, info, run, status, train
+from wsipipe.errors import SlideError, StoreError, UsageError, WsipipeError
+
+USAGE, FAILED, INTERRUPTED = 2, 3, 130
+
+app = typer.Typer(
+    name="wsipipe",
+    help="A directory of slides in; checked, queryable, viewable results out.",
+    epilog="Exit codes: 0 all slides done, 2 wrong usage or configuration, 3 some slides failed, 130 interrupted.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(run.app, name="run")
+app.add_typer(train.app, name="train")
+app.command("info", epilog=info.EXAMPLES)(info.info)
+app.command("status", epilog=status.EXAMPLES)(status.status)
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"wsipipe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A directory of slides in; checked, queryable, viewable results out."""
+
+
+def main() -> None:
+    """Entry point of the `wsipipe` command; every expected error is one line on stderr."""
+    try:
+        app()
+    except WsipipeError as error:
+        typer.echo(f"wsipipe: {error}", err=True)
+        sys.exit(_code(error))
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer turned a KeyboardInterrupt into it
+            typer.echo("wsipipe: interrupted; the same command continues where this one stopped", err=True)
+        raise
+
+
+def _code(error: WsipipeError) -> int:
+    return USAGE if isinstance(error, (UsageError, StoreError)) else FAILED if isinstance(error, SlideError) else 1

@@ -1,0 +1,68 @@
+"""`wsipipe run ... --dry-run`: what a run would do, without writing anything.
+
+Tissue is estimated from each slide's overview; the time from a timed forward pass over one batch of made tiles.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from wsipipe.errors import SlideError
+from wsipipe.run import forecast
+from wsipipe.run.source import Source
+from wsipipe.run.work import Job
+
+
+def estimate(job: Job, found: list[Source], options: Any) -> int:
+    """Print slides, tiles, bytes and seconds expected; returns the exit code (3 where a slide cannot be opened)."""
+    rate = forecast.tile_seconds(job)
+    rows = [_row(job, source, rate / max(1, options.workers * options.threads)) for source in found]
+    if options.as_json:
+        typer.echo(json.dumps({"seconds_per_tile": rate, "slides": rows}, indent=2))
+    else:
+        Console().print(_table(rows))
+        seconds = sum(row["seconds"] or 0 for row in rows)
+        typer.echo(
+            f"{len(rows)} slides, about {seconds:.0f} s; {rate * 1e3:.0f} ms a tile and core; nothing was written"
+        )
+    return 3 if any(row["error"] for row in rows) else 0
+
+
+def _row(job: Job, source: Source, rate: float) -> dict[str, Any]:
+    name = "" if job.deidentify else source.path
+    try:
+        expected = forecast.expect(job, source)
+    except SlideError as error:
+        return {
+            "path": name,
+            "id": "",
+            "tiles": None,
+            "bytes": None,
+            "seconds": None,
+            "error": f"{type(error).__name__}: {error.message}",
+        }
+    if expected is None:
+        return {"path": name, "id": "", "tiles": 0, "bytes": 0, "seconds": 0.0, "error": ""}
+    return {
+        "path": name,
+        "id": expected.id,
+        "tiles": expected.tiles,
+        "bytes": expected.size,
+        "seconds": expected.tiles * rate,
+        "error": "",
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("slide", "tiles", "MB written", "s", "problem")
+    for row in rows:
+        size = "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:.1f}"
+        seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
+        tiles = "-" if row["tiles"] is None else str(row["tiles"])
+        table.add_row(row["path"] or row["id"], tiles, size, seconds, row["error"])
+    return table

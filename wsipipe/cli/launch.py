@@ -1,0 +1,137 @@
+"""What every `wsipipe run` verb shares: find slides, start the workers, show progress, tell the results.
+
+Enters: a pipeline's `Launch` and the command's options. Leaves: an exit code.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from wsipipe.cli.progress import Bars
+from wsipipe.errors import UsageError
+from wsipipe.run.batch import Batch, Row, Running
+from wsipipe.run.pool import Pool
+from wsipipe.run.report import Journal, slide_row
+from wsipipe.run.slide_list import sources
+from wsipipe.run.source import MppPolicy, Source, close_all
+from wsipipe.run.start import Launch
+from wsipipe.run.work import Job, Report
+from wsipipe.slide import find_slides
+
+DONE, FAILED = 0, 3
+TABLE_WIDTH = 160
+"""Columns of the results' table where the terminal has fewer or is none."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """A run verb's options that no configuration holds."""
+
+    out: Path
+    slides: list[str] = field(default_factory=list)
+    slide_list: Path | None = None
+    workers: int = 1
+    threads: int = 1
+    deidentify: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+
+
+def start(launch: Launch, options: Options) -> int:
+    """Run, or only estimate; returns the exit code."""
+    if not options.slides and options.slide_list is None:
+        raise UsageError("which slides? give files or directories, or --slide-list CSV")
+    found = sources(find_slides(options.slides) if options.slides else [], options.slide_list)
+    job = Job(launch.recipe, str(_out(options.out)), MppPolicy.parse(launch.mpp_policy), options.deidentify)
+    if options.dry_run:
+        from wsipipe.cli.dry_run import estimate  # deferred: only a dry run needs it
+
+        return estimate(job, found, options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = _run(job, launch, found, options)
+    _tell(rows, options)
+    return FAILED if any(row.status == "failed" for row in rows) else DONE
+
+
+def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> list[Row]:
+    journal = Journal(job, launch.weights)
+    bars = Bars(len(found), quiet=options.as_json)
+    with Pool(workers=options.workers, threads=options.threads) as pool, bars:
+        batch = Batch(job, found, pool, _Noted(bars, journal))
+        try:
+            rows = batch.run()
+        except KeyboardInterrupt:
+            journal.end(batch.rows, status="interrupted")
+            raise
+    close_all()  # with --workers 0 the slides were opened in this process
+    journal.note(rows)
+    journal.end(rows, status="ended")
+    return rows
+
+
+class _Noted:
+    """The progress bars, and the journal after every slide."""
+
+    def __init__(self, bars: Bars, journal: Journal) -> None:
+        self._bars, self._journal = bars, journal
+        self._rows: list[Row] = []
+
+    def slide_started(self, slide: Running) -> None:
+        self._bars.slide_started(slide)
+
+    def step_started(self, slide: Running, units: int) -> None:
+        self._bars.step_started(slide, units)
+
+    def task_done(self, slide: Running, report: Report) -> None:
+        self._bars.task_done(slide, report)
+
+    def slide_ended(self, row: Row) -> None:
+        self._rows.append(row)
+        self._journal.note(self._rows)
+        self._bars.slide_ended(row)
+
+
+def _out(path: Path) -> Path:
+    if path.exists() and not path.is_dir():
+        raise UsageError("--out is a results directory, this is a file: give another path", subject=str(path))
+    return path
+
+
+def _tell(rows: list[Row], options: Options) -> None:
+    table = sorted((slide_row(row, deidentify=options.deidentify) for row in rows), key=lambda row: row["id"])
+    if options.as_json:
+        typer.echo(json.dumps({"results": str(options.out), "slides": table}, indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(_table(table), width=max(console.width, TABLE_WIDTH), crop=False, overflow="ignore", no_wrap=True)
+    for row in table:
+        if row["reason"]:
+            typer.echo(f"{row['id']}: {row['error'] + ': ' if row['error'] else ''}{row['reason']}")
+    for row in table:
+        picture = options.out / row["id"] / "overview.png"
+        if row["status"] == "done" and picture.is_file():
+            typer.echo(f"picture: {picture}")
+    typer.echo(f"results: {options.out}")
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("status", "category", "p", "tiles", "mpp", "s", "slide", box=None, pad_edge=False)
+    for row in rows:
+        category = row["category"]
+        probability = row[f"p_{category}"] if category else None
+        cells = (category, probability, row["tiles"], row["mpp"], row["seconds"], row["id"])
+        table.add_row(row["status"], *(_cell(value) for value in cells))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "-" if value in (None, "") else str(value)

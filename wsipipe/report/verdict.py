@@ -1,0 +1,71 @@
+"""The verdict on a gastric slide: its category, or why it has none.
+
+Enters: a finished slide's arrays. Leaves: the record that is published, printed and drawn. Next rooms:
+`wsipipe.report.draw`, `wsipipe.report.publish`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from wsipipe import graph, lesion
+from wsipipe.run.work import Context
+from wsipipe.store.records import PROBABILITY_COLUMNS
+
+UNTRAINED = "untrained"
+
+
+def verdict(context: Context, *, trained: bool, notices: Sequence[str] = ()) -> dict[str, Any]:
+    """The slide's record.
+
+    Parameters
+    ----------
+    context : Context
+        Of a gastric pipeline.
+    trained : bool
+        Whether both networks are; without it no category and no probability is given.
+    notices : sequence of str
+        What the weights' cards ask to be said.
+
+    Returns
+    -------
+    dict
+        ``category`` (None with a ``reason``), the four probabilities (kept where only the gate says no), ``gate`` with
+        every check's value and answer, ``tiles``, ``topk`` ids, ``constant_tiles`` (top-k tiles whose features are
+        constant: they connect to nothing), stain vectors, working frame.
+    """
+    prob, value, passed = (context.value(name) for name in ("category_prob", "gate_value", "gate_passed"))
+    tiles = len(context.ids)
+    reason = _reason(tiles, trained, lesion.reasons(value, passed))
+    checks = zip(lesion.CHECKS, value.tolist(), passed.tolist(), strict=True)
+    return {
+        "category": None if reason else graph.category(prob),
+        "reason": reason,
+        **dict(zip(PROBABILITY_COLUMNS, prob.tolist() if trained else [None] * len(prob), strict=True)),
+        "tiles": tiles,
+        "gate": {name: {"value": number, "passed": bool(good)} for name, number, good in checks},
+        "topk": context.value("topk_id").tolist(),
+        "constant_tiles": int((np.ptp(context.value("topk_features"), axis=1) == 0).sum()) if tiles else 0,
+        "stain": _stain(context),
+        "frame": _frame(context),
+        "notices": list(notices),
+    }
+
+
+def _reason(tiles: int, trained: bool, gate: str) -> str:
+    if tiles == 0:
+        return "no tissue: no tile reaches the least share of tissue"
+    return gate if trained else UNTRAINED
+
+
+def _stain(context: Context) -> dict[str, Any]:
+    names = ("stain_matrix", "stain_max", "stain_valid", "stain_distance")
+    return {name.removeprefix("stain_"): context.value(name).tolist() for name in names}
+
+
+def _frame(context: Context) -> dict[str, Any]:
+    frame = context.work.frame
+    return {"shape": list(frame.shape), "mpp": frame.mpp, "downsample": frame.downsample, "level": frame.level}
