@@ -1,23 +1,36 @@
-# wsipipe: make help
-PYTHON ?= python3.11
+# wsipipe. `make help` lists the verbs.
+#
+# Needs Python 3.11 (with venv), make and git; on Debian no further system library: openslide-bin brings OpenSlide, and the
+# headless OpenCV needs no libGL. Another interpreter: make install PYTHON=/path/to/python3.11
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := staintools,train,bench,spatial,test,dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCK := requirements.lock
+
+# Many small arrays on few cores: one thread per process is quicker, and sums come out the same everywhere.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+export NUMEXPR_NUM_THREADS ?= 1
 
-.PHONY: help install demo test lint format wheelhouse install-offline image clean
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format wheel wheelhouse install-offline image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(STAMP)  ## .venv with everything from requirements.lock; quick the second time
 
-$(STAMP): requirements.lock pyproject.toml
-	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+# The lock is complete and installed without dependencies: what it names, nothing else. Byte code is made on all cores
+# afterwards (pip uses one); a few templates in there are not Python, hence "or true".
+$(STAMP): $(LOCK) pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --no-deps --no-compile --requirement $(LOCK)
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
 demo: install  ## made slides (and real ones, where ../shared/data exists) through the gastric pipeline
@@ -26,7 +39,7 @@ demo: install  ## made slides (and real ones, where ../shared/data exists) throu
 test: install  ## the tests, with their coverage
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
-lint: install  ## format, lint, types, imports, sizes
+lint: install  ## form, types, imports, sizes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -37,19 +50,21 @@ format: install  ## put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-wheelhouse: install  ## every wheel, for a machine without a network
-	mkdir -p wheelhouse
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir wheelhouse -r requirements.lock
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheelhouse .
-	cp requirements.lock wheelhouse/
+wheel: install  ## dist/wsipipe-*.whl
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+wheelhouse: install  ## every wheel and ours, for `make install-offline` on a machine without a network
+	$(PIP) wheel --quiet --no-deps --wheel-dir wheelhouse --requirement $(LOCK)
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir wheelhouse .
 
 install-offline:  ## .venv from wheelhouse/, without a network
-	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-index --find-links wheelhouse --no-deps -r requirements.lock wsipipe
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --no-deps --no-index --find-links wheelhouse --requirement $(LOCK)
+	$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	touch $(STAMP)
 
 image:  ## container image
 	docker build --tag wsipipe .
 
-clean:  ## what builds and demos leave; not .venv
+clean:  ## what builds, tests and demos leave; not .venv, not wheelhouse
 	rm -rf build dist demo-results *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

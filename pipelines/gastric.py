@@ -48,7 +48,7 @@ class GraphSection(Config):
 
     threshold: Annotated[float, Field(ge=-1, le=1, description="second threshold: r >= t connects")] = 0.5
     weights: Annotated[str, Field(description="of the graph network; 'untrained' for the mechanics only")] = (
-        "gastric-phantom-v1-graph"
+        "gastric-phantom-v0-graph"
     )
 
 
@@ -79,7 +79,7 @@ class GastricConfig(Config):
     tissue: TissueSection = TissueSection()
     stain: StainSection = StainSection()
     deblur: DeblurSection = DeblurSection()
-    network: NetworkSection = NetworkSection(weights="gastric-phantom-v1")
+    network: NetworkSection = NetworkSection(weights="gastric-phantom-v0")
     topk: TopKSection = TopKSection()
     graph: GraphSection = GraphSection()
     lesion: LesionSection = LesionSection()

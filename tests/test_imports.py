@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "torch_geometric", "dask", "distributed", "tiatoolbox", "monai")
-LIGHT = (
-    "grid", "slide", "store", "tissue", "stain", "deblur", "lesion", "graph", "phantom", "query", "export", "report",
-    "pipelines",
-)  # fmt: skip
+FOLDERS = sorted(path.name for path in (ROOT / "wsipipe").iterdir() if (path / "__init__.py").is_file())
+HAVE_TORCH = {"models", "train"}  # train also imports what only training needs
+HAVE_DASK = {"run", "query", "export", "report", "pipelines", "cli"}  # the runner, and what stands above it
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 room = importlib.import_module("wsipipe.{room}")
@@ -36,22 +35,24 @@ def test_importing_a_name_loads_nothing_heavy(name: str) -> None:
     assert heavy_after(f"import {name}") == []
 
 
-@pytest.mark.parametrize("room", LIGHT)
+@pytest.mark.parametrize("room", [name for name in FOLDERS if name not in HAVE_TORCH | HAVE_DASK])
 def test_every_module_of_a_room_loads_nothing_heavy(room: str) -> None:
     assert heavy_after(IMPORT_ALL.format(room=room)) == []
 
 
-def test_the_runner_loads_no_torch() -> None:
-    assert set(heavy_after(IMPORT_ALL.format(room="run"))) <= {"dask", "distributed"}
+@pytest.mark.parametrize("folder", [name for name in FOLDERS if name in HAVE_DASK - {"cli"}])
+def test_the_runner_and_what_stands_above_it_load_no_torch(folder: str) -> None:
+    assert set(heavy_after(IMPORT_ALL.format(room=folder))) <= {"dask", "distributed"}
 
 
-def test_help_answers_within_a_second() -> None:
-    times = []
+def test_help_costs_less_than_a_second() -> None:
+    seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, "-m", "wsipipe", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
         )
-        times.append(time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     assert "run" in done.stdout
-    assert min(times) < 1.5  # a second on an idle machine; the suite may share this one
+    assert min(seconds) < 1.0  # of processor, not of the clock: other tests and people may share the machine

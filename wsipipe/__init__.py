@@ -7,14 +7,9 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "open_slide": "wsipipe.slide",
-    "open_results": "wsipipe.query",
-    "Box": "wsipipe.grid",
-    "Grid": "wsipipe.grid",
-}
+_LAZY = {"open_slide": "wsipipe.slide", "open_results": "wsipipe.query", "Box": "wsipipe.grid", "Grid": "wsipipe.grid"}
 
-__all__ = ["__version__", "Box", "Grid", "open_results", "open_slide"]  # noqa: F822 (resolved by __getattr__)
+__all__ = ["Box", "Grid", "__version__", "open_results", "open_slide"]
 
 
 def __getattr__(name: str) -> Any:

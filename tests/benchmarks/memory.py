@@ -36,7 +36,8 @@ def tree_pss(root: psutil.Process) -> int:
 def measure(slide: Path, results: Path, weights: str) -> dict[str, float]:
     """Run the gastric pipeline on a slide and watch its memory."""
     command = [
-        sys.executable, "-m", "wsipipe", "run", "gastric", str(slide), "--out", str(results), "--workers", "1", "--json",
+        sys.executable, "-m", "wsipipe", "run", "gastric", str(slide), "--out", str(results), "--json",
+        "--workers", "1",
         "--set", f"network.weights={weights}", "--set", "graph.weights=untrained",
     ]  # fmt: skip
     started, peak = time.perf_counter(), 0
@@ -73,7 +74,9 @@ def main() -> None:
                 write_large(slide, side=side)
             found = measure(slide, keep / f"results-{side}", asked.weights)
             peaks.append(found["peak_gb"])
-            print(f"side {side:,} px: " + ", ".join(f"{name} {value:,.3g}" for name, value in found.items()), flush=True)
+            print(
+                f"side {side:,} px: " + ", ".join(f"{name} {value:,.3g}" for name, value in found.items()), flush=True
+            )
         if len(peaks) > 1:
             print(f"peak of the last over the first: {peaks[-1] / peaks[0]:.3f}")
 

@@ -61,7 +61,9 @@ def test_node_order_matters_to_the_ordered_read_out_only(readout: str) -> None:
     nodes, edges = graph()
     config = GcnConfig.model_validate({"features": 5, "readout": readout})
     turned = np.array([3, 1, 0, 5, 4, 2])
-    same = np.allclose(logits(config, nodes, edges), logits(config, nodes[turned], edges[np.ix_(turned, turned)]), atol=1e-5)
+    same = np.allclose(
+        logits(config, nodes, edges), logits(config, nodes[turned], edges[np.ix_(turned, turned)]), atol=1e-5
+    )
     assert same is (readout != "ordered")
 
 
@@ -89,7 +91,9 @@ def test_mean_pool_is_a_mean() -> None:
     nodes, edges = graph()
     twice = np.concatenate([nodes, nodes])
     config = GcnConfig(features=5, layers=0)
-    np.testing.assert_allclose(logits(config, twice, np.zeros((12, 12), np.uint8)), logits(config, nodes, edges), atol=1e-6)
+    np.testing.assert_allclose(
+        logits(config, twice, np.zeros((12, 12), np.uint8)), logits(config, nodes, edges), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("n", [1, 3, 10, 15])
@@ -129,7 +133,9 @@ def test_weights_of_the_tile_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "slide.safetensors"
     save(path, build(GcnConfig()), Card(name="slide", architecture=GCN["gcn"]))
     nodes, edges = graph(4, 64)
-    assert classify(weights=str(path)).fn(topk_features=nodes, adjacency=edges)["category_prob"].sum() == pytest.approx(1)
+    assert classify(weights=str(path)).fn(topk_features=nodes, adjacency=edges)["category_prob"].sum() == pytest.approx(
+        1
+    )
     save(path, build(GcnConfig()), Card(name="slide", architecture=GCN["gcn"].model_copy(update={"name": "vnet"})))
     with pytest.raises(WeightsError, match="this step needs 'gcn'"):
         classify(weights=str(path))

@@ -39,7 +39,9 @@ def test_nan_is_lowest() -> None:
 
 def test_stage_gives_the_rows_of_the_tiles() -> None:
     features = np.arange(12, dtype=np.float32).reshape(4, 3)
-    got = select(k=2).fn(tile_id=np.array([3, 8, 9, 40]), positive_sum=np.array([1, 5, 5, 2], np.float32), features=features)
+    got = select(k=2).fn(
+        tile_id=np.array([3, 8, 9, 40]), positive_sum=np.array([1, 5, 5, 2], np.float32), features=features
+    )
     assert got["topk_id"].tolist() == [8, 9]
     assert got["topk_sum"].tolist() == [5, 5]
     np.testing.assert_array_equal(got["topk_features"], features[[1, 2]])

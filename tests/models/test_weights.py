@@ -144,7 +144,9 @@ def test_tensors_must_be_those_of_the_architecture(tmp_path: Path) -> None:
     path, _ = saved(tmp_path)
     config = VNET_PRESETS["tiny"].model_copy(update={"features": 8, "convs": (2, 1, 1)})
     rewrite(path, architecture=Architecture(name="vnet", config=config.model_dump(mode="json")).model_dump())
-    with pytest.raises(WeightsError, match="6 missing .*encoder.0.convs.1.*6 of another shape .first: category.weight"):
+    with pytest.raises(
+        WeightsError, match=r"6 missing .*encoder.0.convs.1.*6 of another shape .first: category.weight"
+    ):
         load(find(path), build)
 
 

@@ -50,7 +50,10 @@ def test_surroundings_do_not_depend_on_the_category(scenes):
 
 def test_artefacts_occur_in_every_category_alike():
     drawn = [
-        [draw_artefacts(2500.0, plan_field(code, seed, TRAIN, 2500.0).spared, stream(TRAIN, seed, 5)).names for seed in range(20)]
+        [
+            draw_artefacts(2500.0, plan_field(code, seed, TRAIN, 2500.0).spared, stream(TRAIN, seed, 5)).names
+            for seed in range(20)
+        ]
         for code in range(4)
     ]
     assert all(names == drawn[0] for names in drawn)

@@ -28,12 +28,12 @@ def test_importing_the_room_imports_no_library() -> None:
 def test_openslide_comes_first_and_native_tiles_take_the_rest(tmp_path: Path) -> None:
     full = scenery(300, 400, 3)
     jpeg = open_slide(write(tmp_path / "a.tif", full, compression="jpeg", tile=(128, 128)))
-    zstd = open_slide(write(tmp_path / "b.svs", full, compression="zstd"))
+    webp = open_slide(write(tmp_path / "b.svs", full, compression="webp"))
     assert jpeg.info.reader.startswith("openslide 4.")
-    assert zstd.info.reader.startswith("tifffile 20")
-    assert "+ imagecodecs 20" in zstd.info.reader
+    assert webp.info.reader.startswith("tifffile 20")
+    assert "+ imagecodecs 20" in webp.info.reader
     assert isinstance(jpeg, Slide)
-    assert isinstance(zstd, Slide)
+    assert isinstance(webp, Slide)
 
 
 def test_ome_pyramids_keep_their_levels_and_mpp(tmp_path: Path) -> None:
@@ -62,21 +62,22 @@ def test_a_given_mpp_replaces_the_files(tmp_path: Path) -> None:
     assert open_slide(path, mpp=0.4).info.mpp == 0.4
     assert open_slide(path, mpp=0.4).id == open_slide(path).id
     for wrong in (-1.0, 0.0, 90.0, float("nan")):
-        with pytest.raises(MppError, match="0.05 to 20"):
+        with pytest.raises(MppError, match=r"0\.05 to 20"):
             open_slide(path, mpp=wrong)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("empty.svs", b"", "is empty .0 bytes"),
-        ("text.svs", b"no slide at all", "no reader takes it.*copy the file again"),
-        ("cut.tif", b"II*\x00\x08\x00\x00\x00\xff", "no reader takes it.*tiled: reading its TIFF directories"),
+        ("empty.svs", b"", r"is empty \(0 bytes"),
+        ("text.svs", b"no slide at all", r"no reader takes it.*copy the file again"),
+        ("cut.tif", b"II*\x00\x08\x00\x00\x00\xff", r"no reader takes it.*tiled: reading its TIFF directories"),
         ("cut.dcm", bytes(128) + b"DICM" + bytes(9), "no reader takes it"),
-        ("cut.jp2", b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(40), "no reader takes it.*picture: .*tiatoolbox: "),
-        ("cut.png", b"\x89PNG\r\n\x1a\n", "no reader takes it.*picture: "),
+        ("cut.jp2", b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(40), r"no reader takes it.*picture: .*tiatoolbox: "),
+        ("cut.png", b"\x89PNG\r\n\x1a\n", r"no reader takes it.*picture: "),
         ("macro.mrxs", b"\xff\xd8\xff", "openslide: "),
     ],
+    ids=["empty", "text", "tiff", "dicom", "jpeg2000", "png", "mrxs"],
 )
 def test_refusals_are_one_line_without_the_files_name(tmp_path: Path, name: str, content: bytes, match: str) -> None:
     path = tmp_path / name
@@ -131,15 +132,26 @@ def test_an_overview_of_one_huge_level_is_read_in_bounded_blocks(monkeypatch: py
     slide._info = replace(slide.info, levels=(replace(slide.info.levels[0], shape=(60_000, 300_000)),))
     got = slide.read(Box(0, 0, 6, 30), frame=Frame((600, 3000), 100.0, Mpp(25.0)))
     assert (got == 7).all()
-    big = Box(0, 0, 60, 1500)
+    big = Box(0, 0, 15, 1500)
     assert (slide.read(big, frame=Frame((120, 1500), 200.0, Mpp(25.0))) == 7).all()
     assert max(box.area for box in asked) <= 16_000_000
 
 
 def test_closing_twice_and_reading_afterwards(tmp_path: Path) -> None:
-    for codec in ("jpeg", "zstd"):
+    for codec in ("jpeg", "webp"):
         slide = open_slide(write(tmp_path / f"{codec}.tif", scenery(300, 400, 3), compression=codec, tile=(128, 128)))
         slide.close()
         slide.close()
         with pytest.raises(SlideReadError, match="closed"):
             slide.read(Box(0, 0, 1, 1), level=0)
+
+
+def test_tiles_too_large_to_be_true_reach_no_decoder(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", scenery(300, 400, 3), compression="jpeg", tile=(128, 128))
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags[322].overwrite(
+            128_000
+        )  # OpenSlide would ask for gigabytes, and end the process without them
+        file.pages[0].tags[323].overwrite(128_000)
+    with pytest.raises(SlideOpenError, match="16384000000 px, at most 500000000"):
+        open_slide(path)

@@ -48,10 +48,10 @@ def test_level_0_of_an_ome_zarr(tmp_path: Path) -> None:
     axes = [{"name": "c", "type": "channel"}, *({"name": a, "type": "space", "unit": "micrometer"} for a in "yx")]
     window = {"start": 0, "end": 255, "min": 0, "max": 255}
     channel = {"active": True, "coefficient": 1, "color": "FF0000", "family": "linear", "inverted": False, "label": "r"}
-    scale = [{"type": "scale", "scale": [1, 0.5, 0.5]}]
+    levels = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 0.5, 0.5]}]}]
     group.attrs.update({
         "name": "made", "version": "0.4",
-        "multiscales": [{"version": "0.4", "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}],
+        "multiscales": [{"version": "0.4", "axes": axes, "datasets": levels}],
         "omero": {
             "name": "made", "id": 1, "version": "0.4", "channels": [channel | {"window": window}] * 3,
             "rdefs": {"defaultT": 0, "defaultZ": 0, "model": "color"},

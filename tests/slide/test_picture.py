@@ -134,13 +134,13 @@ def test_too_large_pictures_are_refused_before_they_are_decoded(
 ) -> None:
     path = save(tmp_path / "a.png", scenery(20, 30, 3))
     monkeypatch.setattr(module, "MOST_PX", 599)
-    with pytest.raises(SlideOpenError, match="30 x 20 px, at most .* tiled TIFF"):
+    with pytest.raises(SlideOpenError, match=r"30 x 20 px, at most .* tiled TIFF"):
         open_picture(path)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_a_cut_picture_cannot_be_read(tmp_path: Path, ending: str) -> None:
     path = save(tmp_path / f"a.{ending}", scenery(200, 300, 3))
-    path.write_bytes(path.read_bytes()[:9000])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(SlideReadError, match="cut off"):
         whole(open_picture(path))

@@ -208,7 +208,7 @@ def damaged(path: Path, tile: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("codec", ["jpeg", "deflate", "zstd", "jpeg2000", "webp"])
+@pytest.mark.parametrize("codec", ["jpeg", "deflate", "zstd", "lzw", "jpeg2000", "webp"])
 def test_a_damaged_tile_is_named_and_its_neighbours_are_read(tmp_path: Path, codec: str) -> None:
     pixels = scenery(256, 384, 3)
     path = write(tmp_path / "d.tif", pixels, compression=codec)

@@ -21,27 +21,27 @@ from wsipipe.slide.tiled import open_tiled
 from wsipipe.slide.whole import open_whole
 
 
-def pyramid(path: Path) -> Path:
+@pytest.fixture(scope="module")
+def pyramid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Levels of 1, 2.002... and 4.009... to OpenSlide, cut from 2 and 4."""
-    full = scenery(1201, 1403, 3)
+    full, path = scenery(1201, 1403, 3), tmp_path_factory.mktemp("pyramid") / "p.tiff"
     return write(path, full, full[:1200:2, :1402:2], full[:1200:4, :1400:4], compression="jpeg", tile=(128, 128))
 
 
 class TestPyramidByTheFilesTiles(SlideContract):
     @pytest.fixture
-    def slide(self, tmp_path: Path) -> Slide:
-        path = pyramid(tmp_path / "p.tiff")
-        return open_whole(path, index=read_index(path))
+    def slide(self, pyramid: Path) -> Slide:
+        return open_whole(pyramid, index=read_index(pyramid))
 
 
 class TestPyramidInCells(SlideContract):
     @pytest.fixture
-    def slide(self, tmp_path: Path) -> Slide:
-        return open_whole(pyramid(tmp_path / "p.tiff"))
+    def slide(self, pyramid: Path) -> Slide:
+        return open_whole(pyramid)
 
 
-def test_every_level_equals_a_full_decode(tmp_path: Path) -> None:
-    path = pyramid(tmp_path / "p.tiff")
+def test_every_level_equals_a_full_decode(pyramid: Path) -> None:
+    path = pyramid
     slide = open_whole(path, index=read_index(path))
     for level in range(3):
         want = tifffile.imread(path, series=0, level=level)

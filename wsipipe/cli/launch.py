@@ -62,7 +62,7 @@ def start(launch: Launch, options: Options) -> int:
 
 def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> list[Row]:
     journal = Journal(job, launch.weights)
-    bars = Bars(len(found), quiet=options.as_json)
+    bars = Bars(len(found), quiet=options.as_json, deidentify=options.deidentify)
     with Pool(workers=options.workers, threads=options.threads) as pool, bars:
         batch = Batch(job, found, pool, _Noted(bars, journal))
         try:

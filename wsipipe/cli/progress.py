@@ -6,6 +6,7 @@ import sys
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
 )
 
 from wsipipe.run.batch import Row, Running
+from wsipipe.run.report import slide_row
 from wsipipe.run.work import Report
 
 COLOURS = {"done": "green", "failed": "red", "skipped": "yellow"}
@@ -31,9 +33,12 @@ class Bars:
         How many sources the batch has.
     quiet : bool
         Draw nothing (``--json``).
+    deidentify : bool
+        Name no file.
     """
 
-    def __init__(self, slides: int, *, quiet: bool = False) -> None:
+    def __init__(self, slides: int, *, quiet: bool = False, deidentify: bool = False) -> None:
+        self._deidentify = deidentify
         self._console = Console(stderr=True, quiet=quiet)
         self._live = self._console.is_terminal and not quiet
         columns = (
@@ -76,8 +81,9 @@ class Bars:
         if row.status != "skipped" and row.id in self._bars:  # an alias has the id of the slide that still runs
             self._progress.remove_task(self._bars.pop(row.id))
         self._progress.advance(self._batch)
-        name = row.id or row.source.path.rsplit("/", 1)[-1]
-        told = row.record.get("category") or row.reason
-        line = f"{name}: {told} ({row.seconds:.1f} s)" if row.status == "done" else f"{name}: {row.reason}"
-        self._console.print(f"[{COLOURS[row.status]}]{row.status:>7}[/]", line, highlight=False, markup=True)
+        told = slide_row(row, deidentify=self._deidentify)
+        name = row.id or (told["id"] if self._deidentify else row.source.path.rsplit("/", 1)[-1])
+        line = f"{name}: {told['category'] or told['reason']}"
+        line += f" ({row.seconds:.1f} s)" if row.status == "done" else ""
+        self._console.print(f"[{COLOURS[row.status]}]{row.status:>7}[/]", escape(line), highlight=False, soft_wrap=True)
         sys.stderr.flush()

@@ -174,9 +174,7 @@ def _kind() -> type[nn.Module]:
             super().__init__()
             self.config, hidden = config, config.hidden
             sizes = [config.features, *[hidden] * config.layers]
-            self.convs = nn.ModuleList(
-                GCNConv(a, b, add_self_loops=config.self_loops) for a, b in pairwise(sizes)
-            )
+            self.convs = nn.ModuleList(GCNConv(a, b, add_self_loops=config.self_loops) for a, b in pairwise(sizes))
             self.alone = nn.Linear(config.features, hidden) if config.layers == 0 else nn.Identity()
             self.gate = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(2 * (config.readout == "attention")))
             self.score = nn.Linear(hidden, 1, bias=False) if config.readout == "attention" else nn.Identity()

@@ -94,9 +94,7 @@ def select(*, k: int = 10, order: str = "descending", seed: int = 0) -> Stage:
     """
     topk(np.zeros(0, np.int64), np.zeros(0, np.float32), k, order=order)
 
-    def fn(
-        tile_id: NDArray[np.int64], positive_sum: NDArray[np.float32], features: NDArray[np.float32]
-    ) -> Batch:
+    def fn(tile_id: NDArray[np.int64], positive_sum: NDArray[np.float32], features: NDArray[np.float32]) -> Batch:
         rows = topk(tile_id, positive_sum, k, order=order, seed=seed)
         return {"topk_id": tile_id[rows], "topk_sum": positive_sum[rows], "topk_features": features[rows]}
 

@@ -31,7 +31,9 @@ INPUTS = (
     Spec("tissue_share", (), scope="tiles", about="share of each kept tile that is tissue, 0 to 1"),
     Spec("focus", (), scope="tiles", about="focus measure of each kept tile"),
     Spec("features", (None,), scope="tiles", about="feature vector of each kept tile"),
-    Spec("stain_distance", (1,), unit="degree", scope="slide", about="angle to reference H&E; NaN: none could be fitted"),
+    Spec(
+        "stain_distance", (1,), unit="degree", scope="slide", about="angle to reference H&E; NaN: none could be fitted"
+    ),
 )
 OUTPUTS = (
     Spec("gate_value", (4,), scope="slide", about=f"measured {', '.join(CHECKS)}; NaN: could not be measured"),

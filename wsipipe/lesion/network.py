@@ -45,13 +45,7 @@ class TileNetwork:
 
 
 def tile_network(
-    *,
-    weights: str,
-    sha256: str = "",
-    batch: int = 4,
-    positive: str = "any",
-    map_scale: int = 4,
-    **how: Unpack[Options],
+    *, weights: str, sha256: str = "", batch: int = 4, positive: str = "any", map_scale: int = 4, **how: Unpack[Options]
 ) -> Stage:
     """Stage that runs the tile network over tiles.
 
@@ -146,7 +140,12 @@ def answer(network: TileNetwork, *, rgb: NDArray[np.uint8], inside: NDArray[np.i
 def _empty(network: TileNetwork, shape: tuple[int, ...]) -> Batch:
     n, height, width = shape[:3]
     size = settings(network.file.card.architecture, "vnet", VNetConfig).features
-    rows: dict[str, tuple[int, ...]] = {"features": (size,), "class_prob": (4,), "positive_sum": (), "positive_mean": ()}
+    rows: dict[str, tuple[int, ...]] = {
+        "features": (size,),
+        "class_prob": (4,),
+        "positive_sum": (),
+        "positive_mean": (),
+    }
     made: Batch = {name: np.zeros((n, *tail), np.float32) for name, tail in rows.items()}
     side = network.map_scale
     return made | {"probability": np.zeros((n, height // side, width // side), np.uint8)}

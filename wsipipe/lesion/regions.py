@@ -134,7 +134,7 @@ def _add(parts: _Parts, box: Box, values: NDArray[np.uint8], mask: NDArray[np.bo
         done[rim.ravel()] = False
     labels[done[labels]] = 0
     at, around = trace.points(labels)
-    parts.at.append(at + (box.y, box.x))
+    parts.at.append(at + np.array([box.y, box.x]))
     parts.around.append(np.where(around > 0, around + parts.count, 0))
     parts.numbers.append(numbers[1:])
     parts.count += found

@@ -114,6 +114,4 @@ def untrained(name: str, presets: Mapping[str, Architecture]) -> Card:
         raise ValueError(name)
     architecture, made = presets[preset], {"seed": int(seed or 0)}
     sha256 = digest({"architecture": architecture.model_dump(mode="json"), **made}, length=64)
-    return Card(
-        name=name, architecture=architecture, trained=False, sha256=sha256, training_data="none", made=made
-    )
+    return Card(name=name, architecture=architecture, trained=False, sha256=sha256, training_data="none", made=made)

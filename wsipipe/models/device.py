@@ -60,9 +60,7 @@ class Execution:
 
     def params(self) -> Options:
         """The same as keywords."""
-        return Options(
-            device=self.device, dtype=self.dtype, memory_format=self.memory_format, threads=self.threads
-        )
+        return Options(device=self.device, dtype=self.dtype, memory_format=self.memory_format, threads=self.threads)
 
     def layout(self) -> torch.memory_format:
         """Torch's name of the memory format."""
@@ -106,7 +104,9 @@ def execution(
     """
     dtype = _SHORT.get(dtype, dtype)
     for name, value, known in (
-        ("device", device, DEVICES), ("dtype", dtype, DTYPES), ("memory_format", memory_format, MEMORY_FORMATS)
+        ("device", device, DEVICES),
+        ("dtype", dtype, DTYPES),
+        ("memory_format", memory_format, MEMORY_FORMATS),
     ):
         if value not in known:
             raise ConfigError(f"must be one of {', '.join(known)}, got {value!r}: correct it", subject=name)

@@ -46,9 +46,7 @@ def block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Seq
     """Convolution without bias, batch norm, rectifier; keeps the side, or divides it by `stride`."""
     padding = kernel // 2 if stride == 1 else 0
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
 
 
@@ -65,6 +63,7 @@ class EncoderLayer(nn.Module):
         self.convs = blocks(channels, convs)
 
     def forward(self, own: Tensor) -> Tensor:
+        """The layer's input and its output, concatenated."""
         return torch.cat([own, self.convs(own)], dim=1)
 
 
@@ -84,6 +83,7 @@ class DecoderLayer(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, own: Tensor, skip: Tensor) -> Tensor:
+        """The layer's input and output, upsampled, joined with the encoder's map of the same scale."""
         coarse = self.bound_own(torch.cat([own, self.convs(own)], dim=1))
         fine: Tensor = self.norm(F.interpolate(coarse, scale_factor=2.0, mode="nearest") + self.bound_skip(skip))
         return F.relu(fine, inplace=True)
@@ -101,8 +101,7 @@ class VNet(nn.Module):
         self.down = nn.ModuleList(block(2 * a, b, 2, 2) for a, b in pairwise(channels))
         self.bound = block(2 * channels[-1], channels[-1], 1)
         self.decoder = nn.ModuleList(
-            DecoderLayer(b, 2 * a, a, n)
-            for (a, b), n in zip(pairwise(channels), config.decoder_convs[1:], strict=True)
+            DecoderLayer(b, 2 * a, a, n) for (a, b), n in zip(pairwise(channels), config.decoder_convs[1:], strict=True)
         )
         self.last = blocks(channels[0], config.decoder_convs[0])
         self.pixel = nn.Conv2d(channels[0], CLASSES, 1)
@@ -130,7 +129,9 @@ class VNet(nn.Module):
         stride = self.config.stem_stride
         if not at_stem and stride > 1:
             # four channels: six times quicker in torch's contiguous layout than in channels-last
-            logits = F.interpolate(logits.contiguous(), scale_factor=float(stride), mode="bilinear", align_corners=False)
+            logits = F.interpolate(
+                logits.contiguous(), scale_factor=float(stride), mode="bilinear", align_corners=False
+            )
         seen = stride if at_stem else 1
         logits = logits[..., : -(-height // seen), : -(-width // seen)]
         return TileAnswer(features, self.category(F.relu(features)), logits)

@@ -84,7 +84,7 @@ def find(name_or_path: str | Path, presets: Mapping[str, Architecture] | None = 
         Where there is no such file or card, or the file is not the one that the card describes.
     """
     name = str(name_or_path)
-    if presets and name.split(":")[0] == "untrained":
+    if presets and name.split(":", maxsplit=1)[0] == "untrained":
         return WeightsFile(_untrained(name, presets))
     path = _path(name)
     card = read_card(path)

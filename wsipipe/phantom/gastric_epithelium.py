@@ -138,14 +138,16 @@ def fill_patch(scene: Scene, rim: Rim, style: Style, rng: np.random.Generator, *
 
 def lay_cell(scene: Scene, yx: Floats, style: Style, rng: np.random.Generator, *, signet: bool = False) -> None:
     """Single tumour cells (n, 2): a rim of cytoplasm and one nucleus each; signet cells carry a drop of mucin."""
+    kept = []
     for spot in yx:
-        radius = float(rng.uniform(6.0, 8.5))
-        cell = blob(spot, radius, height=2.0, rough=0.08, rng=rng, points=14)
-        scene.fill(Layer.BASE, cell.ring(0), (12, 10, 0) if signet else _toned(style.base, 1.0))
-        scene.lesions.append((style.category, cell.ring(-1.0)))
-    angle = rng.uniform(0, 2 * np.pi, len(yx))
+        cell = blob(spot, float(rng.uniform(6.0, 8.5)), height=2.0, rough=0.08, rng=rng, points=14)
+        if scene.floor.claim(cell.ring(0), slack=0.25):
+            scene.fill(Layer.BASE, cell.ring(0), (12, 10, 0) if signet else style.base)
+            scene.lesions.append((style.category, cell.ring(-1.0)))
+            kept.append(spot)
+    angle = rng.uniform(0, 2 * np.pi, len(kept))
     push = np.column_stack([np.sin(angle), np.cos(angle)]) * (4.6 if signet else 0.8)
-    put(scene, yx + push, angle + np.pi / 2, style, rng)
+    put(scene, np.array(kept).reshape(-1, 2) + push, angle + np.pi / 2, style, rng)
 
 
 def _holes(rim: Rim, radius: float, rng: np.random.Generator) -> Floats:

@@ -23,8 +23,8 @@ from wsipipe.phantom import (
 )
 from wsipipe.stage import digest
 
-VERSION = "0.2"
-"""0.x while the generator is being made; 1 is frozen."""
+VERSION = "1"
+"""1 is the first that is frozen."""
 
 
 def parameters() -> dict[str, Any]:

@@ -37,7 +37,8 @@ def progress(results: str | Path) -> dict[str, Any]:
             "reading results: no slides.parquet and no slide stores here; give what a run's --out named",
             subject=str(folder),
         )
-    ended = {str(row["id"]): row for row in _ended(folder / SLIDES_FILE)}
+    rows = sorted(_ended(folder / SLIDES_FILE), key=lambda row: bool(row["status"] == "done"))
+    ended = {str(row["id"]): row for row in rows}  # an alias may have the id of the slide that is done: that one wins
     slides = [_line(name, ended.get(name), folder) for name in sorted({*ended, *(path.stem for path in stores)})]
     run = json.loads((folder / RUN_FILE).read_text()) if (folder / RUN_FILE).is_file() else {}
     return {"run": run.get("status"), "counts": dict(Counter(slide["status"] for slide in slides)), "slides": slides}

@@ -6,7 +6,6 @@ layers. Next room: `wsipipe.query`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from wsipipe import lesion
 from wsipipe.grid import Box, Frame, blocks
 from wsipipe.run.pixels import overview_scale
 from wsipipe.run.plan import Finish, Overview
+from wsipipe.run.report import told_config
 from wsipipe.run.work import Context
 from wsipipe.stage import resolve
 from wsipipe.store import publish as put
@@ -76,7 +76,7 @@ def _publish(context: Context, *, threshold: float, min_area_um2: float, propert
         key=context.key,
         facts=_facts(context),
         record=_record(context, properties),
-        config=json.loads(context.work.job.recipe.config),
+        config=told_config(context.work.job),
         work=[layer.group for layer in context.layers()],
     )
 

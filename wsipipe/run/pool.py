@@ -9,6 +9,7 @@ one task per thread; the rest waits in `wsipipe.run.batch`, so the graph that da
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -110,8 +111,10 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close(timeout=CLOSE_S)
-        self._cluster.close(timeout=CLOSE_S)
+        with contextlib.suppress(TimeoutError):  # on a starved machine; the answers are in, workers die with us
+            self._client.close(timeout=CLOSE_S)
+        with contextlib.suppress(TimeoutError):
+            self._cluster.close(timeout=CLOSE_S)
 
 
 def _answer(future: Future) -> Any:

@@ -10,6 +10,7 @@ import getpass
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,8 +76,8 @@ class Journal:
             "key": self.key,
             "pipeline": self.job.recipe.factory,
             "status": status,
-            "config": json.loads(self.job.recipe.config),
-            "weights": dict(self.weights),
+            "config": told_config(self.job),
+            "weights": {_last(name) if self.job.deidentify else name: sha for name, sha in self.weights.items()},
             "slides": counts,
             "started": self.started,
             "seconds": time.time() - self.started,
@@ -98,13 +99,34 @@ def slide_row(row: Row, *, deidentify: bool) -> dict[str, Any]:
         "fingerprint": row.fingerprint,
         "status": row.status,
         "error": row.error,
-        "reason": row.reason,
+        "reason": _nameless(row) if deidentify else row.reason,
         "mpp": row.mpp,
         "tiles": record.get("tiles"),
         "category": record.get("category"),
         **{name: record.get(name) for name in PROBABILITIES},
         "seconds": row.seconds,
     }
+
+
+def told_config(job: Job) -> Any:
+    """The resolved configuration; in a de-identified run only the last part of a path (it may name a user)."""
+    return json.loads(job.recipe.config, object_hook=_last_parts if job.deidentify else None)
+
+
+def _last_parts(section: dict[str, Any]) -> dict[str, Any]:
+    return {key: _last(value) if isinstance(value, str) else value for key, value in section.items()}
+
+
+def _last(text: str) -> str:
+    return Path(text).name if os.sep in text else text
+
+
+def _nameless(row: Row) -> str:
+    """A failed slide's reason without paths: what a library says may quote one."""
+    path, text = Path(row.source.path), row.reason
+    for name in (str(path.resolve()), str(path), str(path.resolve().parent), path.name, row.source.case_id):
+        text = text.replace(name, "...") if name else text
+    return re.sub(r"(?<![\w.])/[^\s'\"]+", "...", text)
 
 
 def machine(*, deidentify: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wsipipe.errors import ConfigError, MppError
 from wsipipe.slide import open_slide
-from wsipipe.slide.base import Slide
+from wsipipe.slide.base import Slide, SlideInfo
 from wsipipe.units import is_sane
 
 MOST_OPEN = 4
@@ -66,6 +66,15 @@ class Source:
     case_id: str = ""
     stain: str = ""
     scene: int | None = None
+
+
+def stored_mpp(info: SlideInfo) -> float | None:
+    """What the file says of mpp, be it sane or not; None where its pixels are not square (over 2 %)."""
+    try:
+        info.frames()
+    except MppError:
+        return None if is_sane(info.mpp) else info.mpp
+    return info.mpp
 
 
 def true_mpp(source: Source, stored: float | None, policy: MppPolicy) -> float | None:

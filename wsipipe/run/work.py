@@ -20,7 +20,7 @@ from wsipipe.errors import TileSizeError
 from wsipipe.grid import Frame, Grid, choose_frame
 from wsipipe.run import pixels
 from wsipipe.run.plan import Finish, Map, Overview, Pipeline, Reduce, keys, layer_of
-from wsipipe.run.source import MppPolicy, Source, opened, true_mpp
+from wsipipe.run.source import MppPolicy, Source, opened, stored_mpp, true_mpp
 from wsipipe.slide.base import Slide
 from wsipipe.stage import Batch, Chain, resolve
 from wsipipe.store import read, write
@@ -113,7 +113,7 @@ def prepare(job: Job, source: Source) -> SlideWork | None:
         Where the slide cannot be opened, has no mpp, or is smaller than a tile.
     """
     info = opened(source, None).info
-    mpp = true_mpp(source, info.mpp, job.policy)
+    mpp = true_mpp(source, stored_mpp(info), job.policy)
     if mpp is None:
         return None
     slide, pipeline = opened(source, mpp), job.recipe.build()

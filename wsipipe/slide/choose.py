@@ -142,13 +142,13 @@ def _openers(path: Path, kind: str) -> dict[str, Opener]:
 
 def _index(path: Path) -> TiffIndex | None:
     """The directories, read once for both readers; None where tifffile cannot. A truncated TIFF goes no further."""
-    from wsipipe.slide.tiff import check_complete, read_index
+    from wsipipe.slide.tiff import check_sound, read_index
 
     try:
         index = read_index(path)
     except SlideOpenError:
         return None
-    check_complete(index, path)
+    check_sound(index, path)
     return index
 
 

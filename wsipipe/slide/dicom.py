@@ -17,7 +17,7 @@ from wsipipe.errors import SlideOpenError, SlideReadError
 from wsipipe.grid import Box
 from wsipipe.slide.base import Level, Pixels, SlideInfo
 from wsipipe.slide.colour import fill_of
-from wsipipe.slide.dicom_files import Instance, series_of, volumes_of
+from wsipipe.slide.dicom_files import HEADER_ERRORS, Instance, series_of, volumes_of
 from wsipipe.slide.dicom_frames import Frames
 from wsipipe.slide.identity import file_fingerprint, joint_fingerprint, slide_id
 from wsipipe.slide.native import DECODE_ERRORS, TileCache, assemble
@@ -131,11 +131,19 @@ def open_dicom(path: Path, scene: int | None = None) -> DicomSlide:
     SlideOpenError
         No whole-slide volume, several series with none chosen, several volumes of one size, or what `Frames` refuses.
     """
-    chosen = series_of(path, scene)
-    volumes = volumes_of(chosen, path)
+    try:
+        return _opened(path, series_of(path, scene))
+    except HEADER_ERRORS as exc:  # pydicom reads an element's value only when it is asked for
+        raise SlideOpenError(
+            f"a header of its series is damaged ({brief(exc)}): copy it again", subject=str(path)
+        ) from exc
+
+
+def _opened(path: Path, series: list[Instance]) -> DicomSlide:
+    volumes = volumes_of(series, path)
     levels = sorted((DicomLevel(Frames(item.path)) for item in volumes), key=lambda level: -level.shape[1])
     _check(levels, path)
-    info = with_mpp_yx(_info(levels, chosen), levels[0].mpp_yx())
+    info = with_mpp_yx(_info(levels, series), levels[0].mpp_yx())
     return DicomSlide(info, slide_id=slide_id(path, info.fingerprint), subject=str(path), levels=levels)
 
 

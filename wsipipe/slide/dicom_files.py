@@ -11,37 +11,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from wsipipe.errors import SlideOpenError
+from wsipipe.slide.native import MOST_PX
 from wsipipe.slide.reader import choose_scene
 
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 """SOP class VL Whole Slide Microscopy Image Storage."""
 HEADER_ERRORS = (
-    InvalidDicomError,
-    OSError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    TypeError,
-    EOFError,
-    NotImplementedError,
-)
+    InvalidDicomError, BytesLengthException, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError,
+    EOFError, NotImplementedError, ArithmeticError,
+)  # fmt: skip
 """What pydicom raises on files that are no DICOM, or damaged ones."""
-_TAGS = ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImageType"]
+_TAGS = ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImageType", "Rows", "Columns"]
 _ASSOCIATED = ("LABEL", "OVERVIEW", "LOCALIZER", "THUMBNAIL")
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One file of a series. ``flavour`` is the third value of ImageType: VOLUME, LABEL, OVERVIEW, THUMBNAIL."""
+    """One file of a series.
+
+    ``flavour`` is the third value of ImageType: VOLUME, LABEL, OVERVIEW, THUMBNAIL.
+
+    ``frame_px`` is the area of one frame.
+    """
 
     path: Path
     series: str
     uid: str
     sop_class: str
     flavour: str
+    frame_px: int
 
     @property
     def is_volume(self) -> bool:
@@ -66,6 +67,7 @@ def read_instance(path: Path) -> Instance | None:
         return Instance(
             path, str(header.get("SeriesInstanceUID", "")), str(header.get("SOPInstanceUID", "")),
             str(header.get("SOPClassUID", "")), kind[2] if len(kind) > 2 else "VOLUME",
+            int(header.get("Rows", 0)) * int(header.get("Columns", 0)),
         )  # fmt: skip
     except HEADER_ERRORS:
         return None
@@ -98,11 +100,16 @@ def volumes_of(series: list[Instance], path: Path) -> list[Instance]:
     Raises
     ------
     SlideOpenError
-        Where there is none (another modality, or only labels).
+        Where there is none (another modality, or only labels), or a frame too large to be true.
     """
     volumes = [instance for instance in series if instance.is_volume]
     if not volumes:
         raise SlideOpenError("its series holds no whole-slide volume (VL Whole Slide Microscopy)", subject=str(path))
+    largest = max(instance.frame_px for instance in volumes)
+    if not 0 < largest <= MOST_PX:
+        raise SlideOpenError(
+            f"its frames are {largest} px, 1 to {MOST_PX} are read: copy or tile it again", subject=str(path)
+        )
     return volumes
 
 

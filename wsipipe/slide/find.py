@@ -115,14 +115,15 @@ def _series(files: list[Path]) -> list[list[Path]]:
     if not files:
         return []
     import pydicom  # deferred: importing this room stays cheap
-    from pydicom.errors import InvalidDicomError  # deferred, as above
+
+    from wsipipe.slide.dicom_files import HEADER_ERRORS  # deferred, as above
 
     groups: dict[str, list[Path]] = {}
     for one in files:
         try:
             header = pydicom.dcmread(one, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
             key = str(header.get("SeriesInstanceUID") or one)
-        except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError):
+        except HEADER_ERRORS:
             key = str(one)
         groups.setdefault(key, []).append(one)
     return list(groups.values())

@@ -18,13 +18,18 @@ import numpy as np
 from wsipipe.grid import Box
 from wsipipe.slide.base import Pixels
 
+MOST_PX = 500_000_000
+"""Largest tile, strip, frame or picture that is decoded in one piece; more is a damaged header or an untiled file."""
 CACHE_BYTES = 32 * 2**20
 """Decoded tiles that one slide keeps: 170 of 256 x 256 x 3 bytes, a row of a 40,000 px wide slide."""
 
 DECODE_ERRORS = (
-    RuntimeError, ValueError, TypeError, IndexError, KeyError, OSError, ImportError, struct.error, zlib.error,
+    RuntimeError, ValueError, TypeError, IndexError, KeyError, ArithmeticError, OSError, ImportError, SyntaxError,
+    struct.error, zlib.error,
 )  # fmt: skip
-"""What tifffile, pydicom, Pillow and imagecodecs raise on damaged tiles (imagecodecs' errors are RuntimeErrors)."""
+"""What tifffile, pydicom, Pillow and imagecodecs raise on damaged tiles (imagecodecs' errors are RuntimeErrors).
+
+Pillow says SyntaxError of a damaged PNG; NotImplementedError and RecursionError are RuntimeErrors."""
 
 
 class TileCache:

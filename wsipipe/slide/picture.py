@@ -15,14 +15,12 @@ from wsipipe.grid import Box
 from wsipipe.slide.base import Level, Pixels, SlideInfo
 from wsipipe.slide.colour import fill_of, on_fill
 from wsipipe.slide.identity import file_fingerprint, slide_id
-from wsipipe.slide.native import DECODE_ERRORS
+from wsipipe.slide.native import DECODE_ERRORS, MOST_PX
 from wsipipe.slide.picture_file import J2K_MAGIC, Facts, read_facts
 from wsipipe.slide.reader import Reader, brief, choose_scene
 from wsipipe.slide.samples import UnsupportedError
 from wsipipe.slide.scale import with_mpp_yx
 
-MOST_PX = 500_000_000
-"""Largest picture that is held whole."""
 MOST_J2K_PX = 64_000_000
 """The same for JPEG 2000, whose decoder needs some twelve bytes per pixel."""
 
@@ -77,7 +75,7 @@ def open_picture(path: Path, scene: int | None = None) -> PictureSlide:
         facts = read_facts(path)
     except UnsupportedError as exc:
         raise SlideOpenError(str(exc), subject=str(path)) from exc
-    except (*DECODE_ERRORS, SyntaxError) as exc:  # Pillow raises SyntaxError for what is not its format
+    except DECODE_ERRORS as exc:
         raise SlideOpenError(f"reading its header: {brief(exc)}: copy it again", subject=str(path)) from exc
     _check_size(path, facts)
     fingerprint, channels = file_fingerprint(path), facts.bands - facts.alpha

@@ -13,7 +13,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from PIL import BmpImagePlugin, Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from wsipipe.slide.base import Pixels
 from wsipipe.slide.samples import UnsupportedError
@@ -80,11 +80,12 @@ def read_facts(path: Path) -> Facts:
 def _shallow(path: Path, picture: Any, plugin: Callable[..., Any]) -> Facts:
     """Whatever Pillow decodes without loss."""
     mode = _mode(picture)
-    turned = picture.getexif().get(_ORIENTATION, 1) in _TURNED
-    shape = (picture.width, picture.height) if turned else (picture.height, picture.width)
+    turn = _orientation(picture)
+    shape = (picture.width, picture.height) if turn in _TURNED else (picture.height, picture.width)
     return Facts(
         shape, _BANDS[mode], mode in ("RGBA", "LA"), np.dtype(np.uint16 if mode == "I;16" else np.uint8),
-        lambda: _by_pillow(path, plugin, mode), _density(picture), picture.info.get("icc_profile") or None,
+        lambda: upright(_by_pillow(path, plugin, mode), turn), _density(picture),
+        picture.info.get("icc_profile") or None,
     )  # fmt: skip
 
 
@@ -105,13 +106,26 @@ def _mode(picture: Any) -> str:
 
 def _by_pillow(path: Path, plugin: Callable[..., Any], mode: str) -> Pixels:
     with plugin(path) as picture:
-        upright: Image.Image = ImageOps.exif_transpose(picture)
-        return np.asarray(upright if upright.mode == mode else upright.convert(mode))
+        return np.asarray(picture if picture.mode == mode else picture.convert(mode))
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """A picture as stored, turned as EXIF's Orientation (1 to 8) says; other values turn nothing."""
+    if orientation in _TURNED:
+        pixels = pixels.swapaxes(0, 1)
+    down = -1 if orientation in (3, 4, 7, 8) else 1
+    across = -1 if orientation in (2, 3, 6, 7) else 1
+    return pixels[::down, ::across]
+
+
+def _orientation(picture: Any) -> int:
+    """EXIF's Orientation, where it stands before the pixels (Pillow's own ``getexif`` decodes a PNG to look behind)."""
+    return int(Image.Image.getexif(picture).get(_ORIENTATION, 1) or 1)
 
 
 def _deep_png(path: Path, picture: Any, bands: int) -> Facts:
     """Sixteen bits; Pillow would cut RGB to eight."""
-    if picture.getexif().get(_ORIENTATION, 1) != 1 or "transparency" in picture.info or not bands:
+    if _orientation(picture) != 1 or "transparency" in picture.info or not bands:
         raise UnsupportedError(
             "a 16-bit PNG that is turned by EXIF or has a transparent colour: save it upright, with alpha"
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wsipipe.grid import Box
 
-STRIP_PX = 8_000_000
+STRIP_PX = 2_000_000
 """Source pixels held at once."""
 Read = Callable[[Box], NDArray[Any]]
 

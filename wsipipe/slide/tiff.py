@@ -20,27 +20,32 @@ import tifffile
 
 from wsipipe.errors import SlideOpenError
 from wsipipe.slide.base import Level, Pixels
+from wsipipe.slide.native import MOST_PX
 from wsipipe.slide.samples import Samples, UnsupportedError, samples_of
 from wsipipe.slide.scale import MppYX, level_downsample
 from wsipipe.slide.tiff_facts import mpp_yx_of, objective_of, ome_images, properties_of, vendor_of
 
-MOST_PX = 500_000_000
-"""Largest tile or strip that is decoded in one piece."""
-
-PARSE_ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, RuntimeError, struct.error)
+PARSE_ERRORS = (
+    ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, MemoryError, OSError, RuntimeError,
+    struct.error,
+)  # fmt: skip
 """What tifffile raises on damaged directories; `tifffile.TiffFileError` is a ValueError."""
+
+LZW_CLEAR = b"\x80"
+"""LZW starts with a clear code (TIFF 6.0, section 13); imagecodecs 2026.1 crashes on damaged tiles that do not."""
 
 _ASSOCIATED = re.compile(r"\b(label|macro|map|thumbnail|overview|preview|reference)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Directory:
-    """One page's tiles: where they lie and how they are decoded."""
+    """One page's tiles: where they lie and how they are decoded. ``starts`` is what every one of them begins with."""
 
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
     decode: Callable[..., tuple[Pixels | None, Any, Any]]
     options: dict[str, Any]
+    starts: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +94,8 @@ class Scene:
 class TiffIndex:
     """All that a TIFF says of itself.
 
-    ``digest`` hashes every tile's place and length; ``end`` is the byte after the last of them.
+    ``digest`` hashes every tile's place and length; ``end`` is the byte after the last of them,
+    ``largest_px`` the area of the largest.
     """
 
     scenes: tuple[Scene, ...]
@@ -100,6 +106,7 @@ class TiffIndex:
     objective: float | None
     icc: bytes | None
     end: int
+    largest_px: int
 
 
 def read_index(path: Path) -> TiffIndex:
@@ -120,14 +127,22 @@ def read_index(path: Path) -> TiffIndex:
         ) from exc
 
 
-def check_complete(index: TiffIndex, path: Path) -> None:
-    """Whether all tiles that the directories name can be there.
+def check_sound(index: TiffIndex, path: Path) -> None:
+    """Whether all tiles that the directories name can be there and are of a size to be decoded.
+
+    OpenSlide takes the size for granted, and ends the process where the memory is not there.
 
     Raises
     ------
     SlideOpenError
-        Where the file ends before the last of them.
+        Where the file ends before the last of them, or one is larger than 500 Mpx.
     """
+    if index.largest_px > MOST_PX:
+        raise SlideOpenError(
+            f"reading its TIFF directories: a tile or strip has {index.largest_px} px, at most {MOST_PX} are decoded: "
+            "save it with tiles, or copy it again if it should have them",
+            subject=str(path),
+        )
     size = path.stat().st_size
     if index.end > size:
         raise SlideOpenError(
@@ -151,7 +166,7 @@ def _index(file: Any) -> TiffIndex:
     icc = first.tags.valueof(34675)
     return TiffIndex(
         slides, associated, vendor_of(file), _digest(pages), properties, objective_of(properties, text),
-        bytes(icc) if icc else None, _end(pages),
+        bytes(icc) if icc else None, _end(pages), max(_tile_px(page) for page in pages),
     )  # fmt: skip
 
 
@@ -178,6 +193,14 @@ def _all_pages(file: Any) -> list[Any]:
     if not found:
         raise tifffile.TiffFileError("no picture in it")
     return found
+
+
+def _tile_px(page: Any) -> int:
+    """Area of a page's tiles or strips."""
+    page = page.keyframe
+    if page.is_tiled:
+        return int(page.tilelength) * int(page.tilewidth)
+    return min(int(page.rowsperstrip), int(page.imagelength)) * int(page.imagewidth)
 
 
 def _end(pages: Iterable[Any]) -> int:
@@ -222,8 +245,6 @@ def _level(series: Any) -> TiffLevel:
     page = series.keyframe
     shape = int(page.imagelength), int(page.imagewidth)
     tile = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, shape[0]), shape[1])
-    if tile[0] * tile[1] > MOST_PX:
-        raise UnsupportedError(f"one tile or strip of {tile[1]} x {tile[0]} px, at most 500 Mpx: save it tiled")
     separate = int(page.samplesperpixel) if int(page.planarconfig) == 2 and page.samplesperpixel > 1 else 0
     return TiffLevel(shape, (int(tile[0]), int(tile[1])), separate, _planes(series))
 
@@ -251,7 +272,8 @@ def _directory(page: Any, keyframe: Any) -> Directory:
     header = getattr(keyframe, "jpegheader", None)  # NDPI's; frames have none of their own
     if header is not None:
         options["jpegheader"] = header
-    return Directory(tuple(page.dataoffsets), tuple(page.databytecounts), decode, options)
+    starts = LZW_CLEAR if int(keyframe.compression) == 5 else b""
+    return Directory(tuple(page.dataoffsets), tuple(page.databytecounts), decode, options, starts)
 
 
 def _digest(pages: Iterable[Any]) -> bytes:

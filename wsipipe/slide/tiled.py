@@ -25,7 +25,7 @@ from wsipipe.slide.native import DECODE_ERRORS, TileCache, assemble
 from wsipipe.slide.reader import Reader, brief, choose_scene
 from wsipipe.slide.samples import Samples
 from wsipipe.slide.scale import with_mpp_yx
-from wsipipe.slide.tiff import Directory, Scene, TiffIndex, TiffLevel, check_complete, read_index
+from wsipipe.slide.tiff import Directory, Scene, TiffIndex, TiffLevel, check_sound, read_index
 
 
 def versions() -> str:
@@ -93,6 +93,8 @@ class TiffTiles:
         data = os.pread(self._file, page.counts[index], page.offsets[index])
         if len(data) < page.counts[index]:
             raise ValueError(f"{page.counts[index]} bytes expected, the file gives {len(data)}")
+        if not data.startswith(page.starts):
+            raise ValueError("its codes start with no clear code")
         pixels, _, _ = page.decode(data, index, **page.options)
         if pixels is None:
             raise ValueError("no pixels in it")
@@ -130,7 +132,7 @@ def open_tiled(path: Path, scene: int | None = None, *, index: TiffIndex | None 
         Damaged or cut off, of a layout that is not read, or of several scenes with none chosen.
     """
     index = index or read_index(path)
-    check_complete(index, path)
+    check_sound(index, path)
     chosen = choose_scene([describe(s) for s in index.scenes], scene, path)
     found = index.scenes[chosen]
     if found.samples is None or found.problem:

@@ -128,11 +128,7 @@ def _fitted(*, overview: otsu.Pixels) -> Batch:
 
 
 def _masked(
-    way: Way,
-    *,
-    rgb: otsu.Pixels,
-    inside: NDArray[np.integer[Any]],
-    tissue_threshold: NDArray[np.float32] | None = None,
+    way: Way, *, rgb: otsu.Pixels, inside: NDArray[np.integer[Any]], tissue_threshold: NDArray[np.float32] | None = None
 ) -> Batch:
     """See `mask`."""
     side = rgb.shape[1] - 2 * way.halo
