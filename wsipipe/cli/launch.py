@@ -18,7 +18,8 @@ from wsipipe.cli.progress import Bars
 from wsipipe.errors import UsageError
 from wsipipe.run.batch import Batch, Row, Running
 from wsipipe.run.pool import Pool
-from wsipipe.run.report import Journal, slide_row
+from wsipipe.run.report import Journal
+from wsipipe.run.row import slide_row
 from wsipipe.run.slide_list import sources
 from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.run.start import Launch
@@ -54,7 +55,7 @@ def start(launch: Launch, options: Options) -> int:
         from wsipipe.cli.dry_run import estimate  # deferred: only a dry run needs it
 
         return estimate(job, found, options)
-    options.out.mkdir(parents=True, exist_ok=True)
+    _make(options.out)
     rows = _run(job, launch, found, options)
     _tell(rows, options)
     return FAILED if any(row.status == "failed" for row in rows) else DONE
@@ -62,6 +63,7 @@ def start(launch: Launch, options: Options) -> int:
 
 def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> list[Row]:
     journal = Journal(job, launch.weights)
+    journal.begin()
     bars = Bars(len(found), quiet=options.as_json, deidentify=options.deidentify)
     with Pool(workers=options.workers, threads=options.threads) as pool, bars:
         batch = Batch(job, found, pool, _Noted(bars, journal))
@@ -99,9 +101,17 @@ class _Noted:
 
 
 def _out(path: Path) -> Path:
+    """The results directory; raises UsageError where it is a file, below a file, or cannot be made."""
     if path.exists() and not path.is_dir():
         raise UsageError("--out is a results directory, this is a file: give another path", subject=str(path))
     return path
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out cannot be made ({error.strerror}): give another path", subject=str(path)) from error
 
 
 def _tell(rows: list[Row], options: Options) -> None:

@@ -22,6 +22,7 @@ from wsipipe.run.pixels import read_tiles
 from wsipipe.run.work import Context
 from wsipipe.stage import Stage
 from wsipipe.store import read
+from wsipipe.store.publish import withdraw
 from wsipipe.store.published import is_published
 from wsipipe.store.records import PROBABILITY_COLUMNS
 
@@ -48,8 +49,9 @@ def draw(
     folder = context.work.pictures
     if is_published(context.work.root, context.work.keys[-1]) and (folder / OVERVIEW).is_file():
         return {}
+    withdraw(context.work.root)  # from here until publish the pictures may be of another setting
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("tile-*.png"):
+    for old in (*folder.glob("tile-*.png"), *folder.glob(STAIN)):
         old.unlink()
     record = verdict(context, trained=trained, notices=notices)
     found = suspected(context, threshold=threshold, min_area_um2=min_area_um2)
@@ -130,7 +132,7 @@ def _tiles(context: Context, threshold: float) -> Any:
     for rank, node in enumerate(np.argsort(graph.rank), 1):
         tile = grid.at(int(graph.tile_id[node]))
         part = tile.write.shrink(scale).intersect(plane)
-        rgb = read_tiles(context.slide, context.work.frame, grid, graph.tile_id[node : node + 1])[0]
+        rgb = _read(context, int(node))[0]
         probability = read.block(context.layer("probability"), "probability", part)
         label = f"tile {tile.id}, rank {rank}, target probability {graph.target[node]:.4g}"
         yield tile_picture(
@@ -144,11 +146,17 @@ def _tiles(context: Context, threshold: float) -> Any:
 
 def _stain(context: Context) -> NDArray[np.uint8]:
     """The kept tile with most positive probability, before and after normalisation."""
-    rgb = read_tiles(context.slide, context.work.frame, context.work.grid, context.value("topk_id")[:1])
+    rgb = _read(context, int(np.argsort(topk(context).rank)[0]))
     stage = _stage(context, "stain")
     given = {spec.name: context.value(spec.name) for spec in stage.inputs if spec.scope == "slide"}
     after = stage.fn(rgb=rgb, **given)["rgb"][0]
     return before_after(rgb[0], after, mpp=context.work.frame.mpp, title=context.work.id)
+
+
+def _read(context: Context, node: int) -> NDArray[np.uint8]:
+    """``(1, tile, tile, 3)`` pixels of a node of the graph, as scanned."""
+    ids, plane = context.value("topk_id")[node : node + 1], context.pipeline.plane
+    return read_tiles(context.slide, context.work.frame, context.work.grid, ids, plane=plane)
 
 
 def _stage(context: Context, name: str) -> Stage:

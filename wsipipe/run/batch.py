@@ -47,6 +47,7 @@ class Row:
 
     source: Source
     status: str
+    index: int = 0
     id: str = ""
     fingerprint: str = ""
     mpp: float | None = None
@@ -216,7 +217,9 @@ def _base(slide: Running, status: str, prepared: SlideWork | None, **more: Any) 
     if prepared:
         facts = {"id": prepared.id, "fingerprint": prepared.fingerprint, "mpp": prepared.frame.mpp}
     seconds = time.perf_counter() - slide.started
-    return Row(slide.source, status, seconds=seconds, timing=slide.timing, tiles=slide.tiles, **facts, **more)
+    return Row(
+        slide.source, status, slide.index, seconds=seconds, timing=slide.timing, tiles=slide.tiles, **facts, **more
+    )
 
 
 def _done(slide: Running) -> Row:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
+from wsipipe import __version__
 from wsipipe.errors import ChainError
 from wsipipe.grid import Frame, Grid
 from wsipipe.stage import INSIDE, OVERVIEW, RGB, Chain, Spec, Stage, chain, digest
@@ -22,7 +23,7 @@ from wsipipe.store.layer import Layer
 from wsipipe.store.layout import LAYOUT_VERSION
 
 TILE_ID = Spec("tile_id", (), "int64", scope="tiles", about="row of the tile in every per-tile layer")
-LIBRARIES = ("numpy", "opencv-python", "opencv-python", "scikit-image", "scipy", "torch", "torch-geometric")
+LIBRARIES = ("numpy", "opencv-python-headless", "opencv-python", "scikit-image", "scipy", "torch", "torch-geometric")
 """Versions that could change a computed byte; part of every key."""
 
 
@@ -138,7 +139,7 @@ class Finish:
 
     def spec(self) -> dict[str, Any]:
         """What distinguishes this step's results."""
-        return {"step": self.name, "factory": self.factory, "params": dict(self.params)}
+        return {"step": self.name, "factory": self.factory, "params": dict(self.params), "wsipipe": __version__}
 
 
 Step = Overview | Map | Reduce | Finish

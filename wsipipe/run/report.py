@@ -7,10 +7,8 @@ so that another configuration in the same directory does not lose them.
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import platform
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from wsipipe import __version__
+from wsipipe.errors import UsageError
 from wsipipe.run.batch import Row
 from wsipipe.run.plan import library_versions
+from wsipipe.run.row import readable, slide_row, told_config, told_name
 from wsipipe.run.work import Job
 from wsipipe.stage import digest
 from wsipipe.store.layout import RUN_FILE, RUNS, SLIDES_FILE
-from wsipipe.store.records import write_json, write_slides
+from wsipipe.store.records import plain, read_slides, replace_file, write_json, write_slides
 
-PROBABILITIES = ("p_negative", "p_low_grade", "p_high_grade", "p_invasive")
+ERRORS = "errors"
+"""Folder of tracebacks, one file a failed slide; none in a de-identified run."""
 
 
 @dataclass
@@ -50,11 +51,25 @@ class Journal:
             {"factory": self.job.recipe.factory, "config": self.job.recipe.config, "weights": dict(self.weights)}
         )
 
+    def begin(self) -> None:
+        """Say that the run is under way; raises UsageError where the results directory cannot be written."""
+        try:
+            self.end([], status="running")
+        except OSError as error:
+            raise UsageError(
+                f"writing results: {error.strerror}; give an --out that can be written", subject=self.job.results
+            ) from error
+
     def note(self, rows: Sequence[Row]) -> None:
-        """Write ``slides.parquet``, whole and atomically."""
-        table = [slide_row(row, deidentify=self.job.deidentify) for row in rows]
+        """Write ``slides.parquet``, whole and atomically: these rows, and those of earlier runs of the same settings."""
+        told = [slide_row(row, deidentify=self.job.deidentify) for row in rows]
+        table = told + _kept(self._folders()[1] / SLIDES_FILE, told)
         for folder in self._folders():
             write_slides(folder / SLIDES_FILE, table)
+        if rows and rows[-1].trace and not self.job.deidentify:
+            errors = self._folders()[1] / ERRORS
+            errors.mkdir(exist_ok=True)
+            replace_file(errors / f"{told[-1]['id']}.txt", readable(rows[-1].trace).encode())
 
     def end(self, rows: Sequence[Row], *, status: str) -> dict[str, Any]:
         """Write ``run.json`` and return what it says."""
@@ -77,7 +92,7 @@ class Journal:
             "pipeline": self.job.recipe.factory,
             "status": status,
             "config": told_config(self.job),
-            "weights": {_last(name) if self.job.deidentify else name: sha for name, sha in self.weights.items()},
+            "weights": {told_name(name, deidentify=self.job.deidentify): sha for name, sha in self.weights.items()},
             "slides": counts,
             "started": self.started,
             "seconds": time.time() - self.started,
@@ -89,44 +104,13 @@ class Journal:
         }
 
 
-def slide_row(row: Row, *, deidentify: bool) -> dict[str, Any]:
-    """One row of ``slides.parquet``; a de-identified one names no path and no case."""
-    record = row.record
-    return {
-        "id": row.id or f"unopened-{digest(row.source.path)}",
-        "path": "" if deidentify else row.source.path,
-        "case_id": "" if deidentify else row.source.case_id,
-        "fingerprint": row.fingerprint,
-        "status": row.status,
-        "error": row.error,
-        "reason": _nameless(row) if deidentify else row.reason,
-        "mpp": row.mpp,
-        "tiles": record.get("tiles"),
-        "category": record.get("category"),
-        **{name: record.get(name) for name in PROBABILITIES},
-        "seconds": row.seconds,
-    }
-
-
-def told_config(job: Job) -> Any:
-    """The resolved configuration; in a de-identified run only the last part of a path (it may name a user)."""
-    return json.loads(job.recipe.config, object_hook=_last_parts if job.deidentify else None)
-
-
-def _last_parts(section: dict[str, Any]) -> dict[str, Any]:
-    return {key: _last(value) if isinstance(value, str) else value for key, value in section.items()}
-
-
-def _last(text: str) -> str:
-    return Path(text).name if os.sep in text else text
-
-
-def _nameless(row: Row) -> str:
-    """A failed slide's reason without paths: what a library says may quote one."""
-    path, text = Path(row.source.path), row.reason
-    for name in (str(path.resolve()), str(path), str(path.resolve().parent), path.name, row.source.case_id):
-        text = text.replace(name, "...") if name else text
-    return re.sub(r"(?<![\w.])/[^\s'\"]+", "...", text)
+def _kept(path: Path, told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of earlier runs that these do not replace: those of another path (of another id, where paths are left out)."""
+    if not path.is_file():
+        return []
+    ids, paths = {row["id"] for row in told}, {row["path"] for row in told}
+    old = [plain(row) for row in read_slides(path).to_dict("records")]
+    return [row for row in old if (row["path"] not in paths if row["path"] else row["id"] not in ids)]
 
 
 def machine(*, deidentify: bool) -> dict[str, Any]:

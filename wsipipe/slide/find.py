@@ -20,6 +20,8 @@ EXTENSIONS = frozenset({
 })  # fmt: skip
 """Endings of slides and pictures, in lower case."""
 ZARR_ENDING = ".zarr"
+RESULTS = ("run.json", "slides.parquet")
+"""A folder that holds these is what a run left: its pictures and stores are no slides."""
 _WITH_DATA_FOLDER = frozenset({".mrxs"})
 _WITH_JPEG_PARTS = frozenset({".vms", ".vmu"})
 
@@ -79,6 +81,8 @@ def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         return
     seen.add((status.st_dev, status.st_ino))
     entries = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    if all((folder / name).is_file() for name in RESULTS):
+        return
     files = [one for one in entries if one.is_file()]
     yield from _files(folder, files, alone=len(files) == len(entries))
     with_data = {one.stem for one in files if one.suffix.lower() in _WITH_DATA_FOLDER}

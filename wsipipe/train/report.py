@@ -134,7 +134,8 @@ def _classified(truth: Labels, prob: Floats) -> Figure:
         curve.plot(rate, hit, label=f"{name.replace('_', ' ')} {area:.3f}")
     curve.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
     curve.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC, one against the rest")
-    curve.legend(fontsize=7)
+    if curve.get_legend_handles_labels()[0]:
+        curve.legend(fontsize=7)
     found = calibration(truth, prob)
     calibrated.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
     calibrated.plot(found.confidence, found.right, marker="o")
