@@ -119,8 +119,8 @@ def _tell(rows: list[Row], options: Options) -> None:
     if options.as_json:
         typer.echo(json.dumps({"results": str(options.out), "slides": table}, indent=2))
         return
-    console = Console(highlight=False)
-    console.print(_table(table), width=max(console.width, TABLE_WIDTH), crop=False, overflow="ignore", no_wrap=True)
+    wide = Console(highlight=False)
+    Console(highlight=False, width=max(wide.width, TABLE_WIDTH)).print(_table(table), crop=False, no_wrap=True)
     for row in table:
         if row["reason"]:
             typer.echo(f"{row['id']}: {row['error'] + ': ' if row['error'] else ''}{row['reason']}")

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from wsipipe.run.batch import Row, Running
-from wsipipe.run.report import slide_row
+from wsipipe.run.row import slide_row
 from wsipipe.run.work import Report
 
 COLOURS = {"done": "green", "failed": "red", "skipped": "yellow"}

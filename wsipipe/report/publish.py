@@ -16,7 +16,7 @@ from wsipipe import lesion
 from wsipipe.grid import Box, Frame, blocks
 from wsipipe.run.pixels import overview_scale
 from wsipipe.run.plan import Finish, Overview
-from wsipipe.run.report import told_config
+from wsipipe.run.row import told_config
 from wsipipe.run.work import Context
 from wsipipe.stage import resolve
 from wsipipe.store import publish as put

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,17 +32,19 @@ def compare(results: str | Path, made: Sequence[str]) -> Iterator[str]:
         row, truth = rows.loc[path], gastric_truth(Path(path))
         found = row["category"] or f"none ({row['reason']})"
         right += row["category"] == truth.category
-        overlap = _overlap(Path(results) / f"{row['id']}.zarr", truth)
+        overlap = _overlap(Path(results) / f"{row['id']}.zarr", Path(path).with_suffix(".truth.npz"))
         yield f"{Path(path).name}: truth {truth.category}, found {found}; lesion IoU {overlap:.2f}"
     yield f"{right} of {len(made)} made slides have their true category"
 
 
-def _overlap(root: Path, truth: Any) -> float:
+def _overlap(root: Path, truth: Path) -> float:
     """IoU of suspected regions and true lesion on the truth's own grid; NaN for no store or none of both."""
     if not root.is_dir():
         return float("nan")
-    mask = published.picture(root, "labels/lesion", level=0)
-    return iou(_at(np.asarray(mask[...]) > 0, truth.mask.shape), truth.mask > 0)
+    with np.load(truth, allow_pickle=False) as masks:
+        true = masks["category"] > 0
+    found = published.picture(root, "labels/lesion", level=0)
+    return iou(_at(np.asarray(found[...]) > 0, (true.shape[0], true.shape[1])), true)
 
 
 def iou(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:

@@ -61,7 +61,7 @@ class Journal:
             ) from error
 
     def note(self, rows: Sequence[Row]) -> None:
-        """Write ``slides.parquet``, whole and atomically: these rows, and those of earlier runs of the same settings."""
+        """Write ``slides.parquet``, whole: these rows, and those of earlier runs of the same settings."""
         told = [slide_row(row, deidentify=self.job.deidentify) for row in rows]
         table = told + _kept(self._folders()[1] / SLIDES_FILE, told)
         for folder in self._folders():
@@ -105,7 +105,7 @@ class Journal:
 
 
 def _kept(path: Path, told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of earlier runs that these do not replace: those of another path (of another id, where paths are left out)."""
+    """Rows of earlier runs that these do not replace: of another path, or id where paths are left out."""
     if not path.is_file():
         return []
     ids, paths = {row["id"] for row in told}, {row["path"] for row in told}
