@@ -23,7 +23,9 @@ from wsipipe.config import (
     TissueSection,
     load,
 )
+from wsipipe.errors import ConfigError
 from wsipipe.graph.gcn import GCN
+from wsipipe.grid.place import NATIVE_TOLERANCE
 from wsipipe.models import device, weights
 from wsipipe.models.architecture import VNET, Architecture
 from wsipipe.run.plan import Finish, Keep, Map, Overview, Pipeline, Reduce, Step
@@ -159,6 +161,17 @@ def _finish(c: GastricConfig) -> tuple[Finish, ...]:
     )
 
 
+def _check_scale(c: GastricConfig) -> None:
+    """A trained network is used at the resolution that it was trained at."""
+    card = weights.find(c.network.weights, VNET).card
+    if card.trained and abs(c.tile.mpp / card.mpp - 1) > NATIVE_TOLERANCE:
+        raise ConfigError(
+            f"the weights {card.name!r} were trained at {card.mpp:g} um/px, got {c.tile.mpp:g}: "
+            f"set tile.mpp to {card.mpp:g}, or give weights of that resolution",
+            subject="tile.mpp",
+        )
+
+
 def _how(c: GastricConfig) -> device.Options:
     return {"device": c.network.device, "dtype": c.network.dtype, "memory_format": c.network.memory_format}
 
@@ -178,10 +191,8 @@ def launch(config: Path | None, sets: Sequence[str] = ()) -> Launch:
     checked = load(GastricConfig, config, sets)
     device_ = device.execution(device=checked.network.device).device
     resolved = checked.model_copy(update={"network": checked.network.model_copy(update={"device": device_})})
+    _check_scale(resolved)
     recipe = Recipe(RECIPE, resolved.model_dump_json())
     recipe.build()
-    sha256 = {
-        name: weights.find(name, presets).sha256
-        for name, presets in ((resolved.network.weights, VNET), (resolved.graph.weights, GCN))
-    }
-    return Launch(recipe, sha256, resolved.slide.mpp_policy)
+    used = {"network": _sha(resolved.network.weights, VNET), "graph": _sha(resolved.graph.weights, GCN)}
+    return Launch(recipe, used, resolved.slide.mpp_policy, device=device_)

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from wsipipe.train.tileset import Shard, write_index, write_shard
 
 COLOURS = np.array([[220, 180, 210], [90, 60, 160], [200, 60, 60], [60, 140, 60]], np.uint8)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Two threads on two busy cores wait for each other longer than they work."""
+    torch.set_num_threads(1)
 
 
 def painted(kind: int, rng: np.random.Generator, *, side: int = 64) -> tuple[np.ndarray, np.ndarray]:

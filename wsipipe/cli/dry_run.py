@@ -1,6 +1,6 @@
 """`wsipipe run ... --dry-run`: what a run would do, without writing anything.
 
-Tissue is estimated from each slide's overview; the time from a timed forward pass over one batch of made tiles.
+Tiles are counted by the pipeline's own tissue steps, in a temporary folder; the time comes from a timed batch.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from wsipipe.errors import SlideError
 from wsipipe.run import forecast
+from wsipipe.run.pool import Failure, guarded
 from wsipipe.run.source import Source
 from wsipipe.run.work import Job
 
@@ -35,27 +36,15 @@ def estimate(job: Job, found: list[Source], options: Any) -> int:
 
 def _row(job: Job, source: Source, rate: float) -> dict[str, Any]:
     name = "" if job.deidentify else source.path
-    try:
-        expected = forecast.expect(job, source)
-    except SlideError as error:
-        return {
-            "path": name,
-            "id": "",
-            "tiles": None,
-            "bytes": None,
-            "seconds": None,
-            "error": f"{type(error).__name__}: {error.message}",
-        }
+    nothing = {"path": name, "id": "", "tiles": None, "bytes": None, "seconds": None, "error": ""}
+    expected = guarded(forecast.expect, job, source)
+    if isinstance(expected, Failure):
+        told = "" if job.deidentify else f": {expected.error.message}"
+        return nothing | {"error": f"{type(expected.error).__name__}{told}"}
     if expected is None:
-        return {"path": name, "id": "", "tiles": 0, "bytes": 0, "seconds": 0.0, "error": ""}
-    return {
-        "path": name,
-        "id": expected.id,
-        "tiles": expected.tiles,
-        "bytes": expected.size,
-        "seconds": expected.tiles * rate,
-        "error": "",
-    }
+        return nothing | {"tiles": 0, "bytes": 0, "seconds": 0.0}
+    seconds = expected.tiles * rate
+    return nothing | {"id": expected.id, "tiles": expected.tiles, "bytes": expected.size, "seconds": seconds}
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -64,5 +53,5 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         size = "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:.1f}"
         seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
         tiles = "-" if row["tiles"] is None else str(row["tiles"])
-        table.add_row(row["path"] or row["id"], tiles, size, seconds, row["error"])
+        table.add_row(escape(row["path"] or row["id"]), tiles, size, seconds, escape(row["error"]))
     return table

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from wsipipe.cli.progress import Bars
@@ -65,7 +66,8 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> lis
     journal = Journal(job, launch.weights)
     journal.begin()
     bars = Bars(len(found), quiet=options.as_json, deidentify=options.deidentify)
-    with Pool(workers=options.workers, threads=options.threads) as pool, bars:
+    workers = min(options.workers, 1) if launch.device == "cuda" else options.workers  # one process owns the GPU
+    with Pool(workers=workers, threads=options.threads) as pool, bars:
         batch = Batch(job, found, pool, _Noted(bars, journal))
         try:
             rows = batch.run()
@@ -144,4 +146,4 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
-    return "-" if value in (None, "") else str(value)
+    return "-" if value in (None, "") else escape(str(value))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 EXAMPLES = "Examples: `wsipipe status results` · `wsipipe status results --json`"
@@ -27,7 +28,7 @@ def status(
     table = Table("slide", "status", "category", "units done", "reason")
     for slide in found["slides"]:
         units = f"{slide['units_done']}/{slide['units']}" if slide["units"] else "-"
-        table.add_row(slide["id"], slide["status"], slide["category"] or "-", units, slide["reason"] or "-")
+        table.add_row(slide["id"], slide["status"], slide["category"] or "-", units, escape(slide["reason"] or "-"))
     Console().print(table)
     counts = ", ".join(f"{number} {name}" for name, number in found["counts"].items())
     typer.echo(f"{results}: run {found['run'] or 'not ended'}; {counts or 'no slides yet'}")

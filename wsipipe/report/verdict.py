@@ -16,6 +16,8 @@ from wsipipe.run.work import Context
 from wsipipe.store.records import PROBABILITY_COLUMNS
 
 UNTRAINED = "untrained"
+H_AND_E = {"H&E", "HE", "HANDE", "H+E", "HEMATOXYLIN-EOSIN", "HEMATOXYLINANDEOSIN"}
+"""What a slide list may call the stain that the networks know, in capitals and without spaces."""
 
 
 def verdict(context: Context, *, trained: bool, notices: Sequence[str] = ()) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def verdict(context: Context, *, trained: bool, notices: Sequence[str] = ()) -> 
     """
     prob, value, passed = (context.value(name) for name in ("category_prob", "gate_value", "gate_passed"))
     tiles = len(context.ids)
-    reason = _reason(tiles, trained, lesion.reasons(value, passed))
+    reason = _reason(context, trained, lesion.reasons(value, passed))
     checks = zip(lesion.CHECKS, value.tolist(), passed.tolist(), strict=True)
     return {
         "category": None if reason else graph.category(prob),
@@ -55,10 +57,15 @@ def verdict(context: Context, *, trained: bool, notices: Sequence[str] = ()) -> 
     }
 
 
-def _reason(tiles: int, trained: bool, gate: str) -> str:
-    if tiles == 0:
+def _reason(context: Context, trained: bool, gate: str) -> str:
+    declared = context.work.source.stain
+    if len(context.ids) == 0:
         return "no tissue: no tile reaches the least share of tissue"
-    return gate if trained else UNTRAINED
+    if not trained:
+        return UNTRAINED
+    if declared and declared.upper().replace(" ", "") not in H_AND_E:
+        return "; ".join(["the slide list declares another stain than H&E", *([gate] if gate else [])])
+    return gate
 
 
 def _stain(context: Context) -> dict[str, Any]:

@@ -210,12 +210,13 @@ class Pipeline:
         return holders[-1]
 
 
-def keys(pipeline: Pipeline, frame: Frame, *, fingerprint: str, reader: str) -> tuple[str, ...]:
+def keys(pipeline: Pipeline, frame: Frame, *, fingerprint: str, reader: str, declared: str = "") -> tuple[str, ...]:
     """One key per step for one slide; a key changes with anything that could change a byte of the layer.
 
     It hashes the step, the keys of the layers that it reads, the rule for kept tiles where it works on those,
     the grid, the slide's fingerprint, and the execution fingerprint: reader and decoder, library versions
-    (device, dtype, memory format and batch size are parameters of stages and so are in the step).
+    (device, dtype, memory format and batch size are parameters of stages and so are in the step). What a slide
+    list declares of the slide counts for finishing steps only.
     """
     base = digest(
         {
@@ -233,7 +234,8 @@ def keys(pipeline: Pipeline, frame: Frame, *, fingerprint: str, reader: str) -> 
     for step in pipeline.steps:
         inputs = sorted({made[name] for name in _inputs(pipeline, step) if name in made})
         keep = asdict(pipeline.keep) if _uses_kept(step) else None
-        key = digest({"base": base, "inputs": inputs, "keep": keep, "step": step.spec()})
+        told = declared if isinstance(step, Finish) else ""
+        key = digest({"base": base, "inputs": inputs, "keep": keep, "step": step.spec(), "declared": told})
         found.append(key)
         made |= {spec.name: key for spec in step.outputs}
     return tuple(found)

@@ -19,7 +19,7 @@ from wsipipe import __version__
 from wsipipe.errors import UsageError
 from wsipipe.run.batch import Row
 from wsipipe.run.plan import library_versions
-from wsipipe.run.row import readable, slide_row, told_config, told_name
+from wsipipe.run.row import readable, slide_row, told_config
 from wsipipe.run.work import Job
 from wsipipe.stage import digest
 from wsipipe.store.layout import RUN_FILE, RUNS, SLIDES_FILE
@@ -37,7 +37,7 @@ class Journal:
     ----------
     job : Job
     weights : mapping
-        sha256 of every weights file by its name.
+        sha256 of every weights file by its role.
     """
 
     job: Job
@@ -66,10 +66,17 @@ class Journal:
         table = told + _kept(self._folders()[1] / SLIDES_FILE, told)
         for folder in self._folders():
             write_slides(folder / SLIDES_FILE, table)
-        if rows and rows[-1].trace and not self.job.deidentify:
-            errors = self._folders()[1] / ERRORS
-            errors.mkdir(exist_ok=True)
-            replace_file(errors / f"{told[-1]['id']}.txt", readable(rows[-1].trace).encode())
+        if rows and not self.job.deidentify:
+            self._keep_trace(told[-1]["id"], rows[-1].trace)
+
+    def _keep_trace(self, slide_id: str, trace: str) -> None:
+        """The traceback of a failed slide in a file of its own; one that is done now has none."""
+        path = self._folders()[1] / ERRORS / f"{slide_id}.txt"
+        if trace:
+            path.parent.mkdir(exist_ok=True)
+            replace_file(path, readable(trace).encode())
+        else:
+            path.unlink(missing_ok=True)
 
     def end(self, rows: Sequence[Row], *, status: str) -> dict[str, Any]:
         """Write ``run.json`` and return what it says."""
@@ -92,7 +99,7 @@ class Journal:
             "pipeline": self.job.recipe.factory,
             "status": status,
             "config": told_config(self.job),
-            "weights": {told_name(name, deidentify=self.job.deidentify): sha for name, sha in self.weights.items()},
+            "weights": dict(self.weights),
             "slides": counts,
             "started": self.started,
             "seconds": time.time() - self.started,

@@ -50,11 +50,6 @@ def told_config(job: Job) -> Any:
     return json.loads(job.recipe.config, object_hook=_without_paths if job.deidentify else None)
 
 
-def told_name(name: str, *, deidentify: bool) -> str:
-    """The name of weights; a path is left out of a de-identified run."""
-    return NAMES_LEFT_OUT if deidentify and _is_path(name) else name
-
-
 def readable(text: str) -> str:
     r"""Text that any file can hold: bytes of a file name that are not UTF-8 are written as ``\xNN``."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")

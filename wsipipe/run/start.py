@@ -17,11 +17,14 @@ class Launch:
     recipe : Recipe
         What workers rebuild it from; its config is complete and resolved.
     weights : mapping
-        sha256 by name of every weights file that it loads.
+        sha256 of every weights file that it loads, by its role.
     mpp_policy : str
         ``error``, ``skip`` or ``assume:MPP``.
+    device : str
+        Resolved; a GPU belongs to one process.
     """
 
     recipe: Recipe
     weights: Mapping[str, str] = field(default_factory=dict)
     mpp_policy: str = "error"
+    device: str = "cpu"

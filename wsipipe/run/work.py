@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsipipe.errors import TileSizeError
+from wsipipe.errors import MppError, TileSizeError
 from wsipipe.grid import Frame, Grid, choose_frame
 from wsipipe.run import pixels
 from wsipipe.run.plan import Finish, Map, Overview, Pipeline, Reduce, keys, layer_of
@@ -26,6 +26,9 @@ from wsipipe.stage import Batch, Chain, resolve
 from wsipipe.store import read, write
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import pictures_path, store_path
+
+LEAST_DOWNSAMPLE = 0.9
+"""A slide that would have to be magnified by more than this is refused."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +122,11 @@ def prepare(job: Job, source: Source) -> SlideWork | None:
     slide, pipeline = opened(source, mpp), job.recipe.build()
     frame = choose_frame(slide.info.frames(), pipeline.mpp)
     _check_size(frame, pipeline.tile)
-    found = keys(pipeline, frame, fingerprint=info.fingerprint, reader=info.reader)
+    found = keys(pipeline, frame, fingerprint=info.fingerprint, reader=info.reader, declared=source.stain)
     slide_id = f"slide-{info.fingerprint[:12]}" if job.deidentify else slide.id
-    return SlideWork(job, source, slide_id, mpp, frame, pipeline.grid(frame), info.fingerprint, found)
+    work = SlideWork(job, source, slide_id, mpp, frame, pipeline.grid(frame), info.fingerprint, found)
+    write.sweep(work.root)
+    return work
 
 
 def open_step(work: SlideWork, step: int) -> list[int]:
@@ -236,6 +241,11 @@ def _kept(layer: Layer, name: str, minimum: float) -> NDArray[np.int64]:
 
 
 def _check_size(frame: Frame, tile: int) -> None:
+    if frame.downsample < LEAST_DOWNSAMPLE:
+        raise MppError(
+            f"choosing the working resolution: the run works at {frame.mpp:g} um/px, the slide's finest level has only "
+            f"{frame.mpp / frame.downsample:g}, magnifying adds nothing: set tile.mpp to that, or leave it out"
+        )
     if min(frame.shape) < tile:
         height, width = frame.shape
         raise TileSizeError(

@@ -25,7 +25,10 @@ def tiles_report(
     for split, one in said.items():
         rows = worst_rows(one.label, one.prob)
         _sheet(folder / f"{split}-worst-classes.png", one, tiles[split], rows.tolist())
-        order = np.argsort(np.nan_to_num(one.tile_dice, nan=np.inf), kind="stable")[:24]
+        wrong = [
+            np.mean((tiles[split].read(row)[1][2::4, 2::4] > 0) != one.coarse[row]) for row in range(len(one.label))
+        ]
+        order = np.argsort(-np.array(wrong), kind="stable")[:24]
         _sheet(folder / f"{split}-worst-masks.png", one, tiles[split], order.tolist())
 
 

@@ -66,6 +66,13 @@ class Log:
     def gathered(self, done: int, total: int) -> None:
         """So many slides of the cache are cut."""
         self._bar.update(self._task, total=total, completed=done, description="cutting tiles", told="slides")
+        if self._bar.disable:
+            self._tenth(done, total)
+
+    def _tenth(self, done: int, total: int) -> None:
+        """Where no bar can be drawn: a line every tenth of the way."""
+        if done == total or done % max(1, total // 10) == 0:
+            self._console.print(f"slides {done}/{total}", highlight=False)
 
     def began(self, progress: Progress, epochs: int, steps: int) -> None:
         """Open the files where a training begins or goes on."""
