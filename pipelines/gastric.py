@@ -23,7 +23,7 @@ from wsipipe.config import (
     TissueSection,
     load,
 )
-from wsipipe.errors import ConfigError
+from wsipipe.errors import ConfigError, WeightsError
 from wsipipe.graph.gcn import GCN
 from wsipipe.grid.place import NATIVE_TOLERANCE
 from wsipipe.models import device, weights
@@ -34,6 +34,14 @@ from wsipipe.run.work import Recipe
 from wsipipe.stage import Stage
 
 RECIPE = "wsipipe.pipelines.gastric:build"
+
+
+class TileNetworkSection(NetworkSection):
+    """The segmentation-and-classification network."""
+
+    weights: Annotated[str, Field(description="name of shipped weights, path of a .safetensors, or 'untrained'")] = (
+        "gastric-phantom-v0"
+    )
 
 
 class TopKSection(Config):
@@ -81,7 +89,7 @@ class GastricConfig(Config):
     tissue: TissueSection = TissueSection()
     stain: StainSection = StainSection()
     deblur: DeblurSection = DeblurSection()
-    network: NetworkSection = NetworkSection(weights="gastric-phantom-v0")
+    network: TileNetworkSection = TileNetworkSection()
     topk: TopKSection = TopKSection()
     graph: GraphSection = GraphSection()
     lesion: LesionSection = LesionSection()
@@ -161,6 +169,21 @@ def _finish(c: GastricConfig) -> tuple[Finish, ...]:
     )
 
 
+def _untrained(c: GastricConfig) -> GastricConfig:
+    sections = {"network": c.network, "graph": c.graph}
+    unnamed = {name: part for name, part in sections.items() if "weights" not in part.model_fields_set}
+    return c.model_copy(
+        update={name: part.model_copy(update={"weights": "untrained"}) for name, part in unnamed.items()}
+    )
+
+
+def _refuse_untrained(c: GastricConfig) -> GastricConfig:
+    for name, presets in ((c.network.weights, VNET), (c.graph.weights, GCN)):
+        if not weights.find(name, presets).card.trained:
+            raise WeightsError("these weights are untrained: give --untrained to run the mechanics only", subject=name)
+    return c
+
+
 def _check_scale(c: GastricConfig) -> None:
     """A trained network is used at the resolution that it was trained at."""
     card = weights.find(c.network.weights, VNET).card
@@ -180,15 +203,21 @@ def _sha(name: str, presets: Mapping[str, Architecture]) -> str:
     return weights.find(name, presets).sha256
 
 
-def launch(config: Path | None, sets: Sequence[str] = ()) -> Launch:
+def launch(config: Path | None, sets: Sequence[str] = (), *, untrained: bool = False) -> Launch:
     """Check a configuration file and ``--set`` values, and resolve what depends on this machine (the device).
+
+    Parameters
+    ----------
+    untrained : bool
+        Whether random weights are allowed; weights that nobody named become ``untrained`` then.
 
     Raises
     ------
     UsageError
-        For a wrong configuration, missing weights, or stages that do not fit.
+        For a wrong configuration, missing or untrained weights, or stages that do not fit.
     """
     checked = load(GastricConfig, config, sets)
+    checked = _untrained(checked) if untrained else _refuse_untrained(checked)
     device_ = device.execution(device=checked.network.device).device
     resolved = checked.model_copy(update={"network": checked.network.model_copy(update={"device": device_})})
     _check_scale(resolved)

@@ -38,7 +38,7 @@ def measure(slide: Path, results: Path, weights: str) -> dict[str, float]:
     command = [
         sys.executable, "-m", "wsipipe", "run", "gastric", str(slide), "--out", str(results), "--json",
         "--workers", "1",
-        "--set", f"network.weights={weights}", "--set", "graph.weights=untrained",
+        "--set", f"network.weights={weights}", "--set", f"graph.weights={weights}", "--untrained",
     ]  # fmt: skip
     started, peak = time.perf_counter(), 0
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, action="append", help="pixels at 0.5 um/px; repeatable")
     parser.add_argument("--keep", type=Path, help="folder for slides and results; a temporary one without it")
-    parser.add_argument("--weights", default="untrained", help="of the tile network")
+    parser.add_argument("--weights", default="untrained", help="untrained[:SEED[:PRESET]], of both networks")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wsipipe-") as folder:
         keep = asked.keep or Path(folder)

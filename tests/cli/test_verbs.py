@@ -174,12 +174,29 @@ def test_untrained_is_refused_unless_asked_for(slide: Path, finished: Path, tmp_
     assert [record[f"p_{name}"] for name in ("negative", "low_grade", "high_grade", "invasive")] == [None] * 4
 
 
-def test_the_untrained_option_sets_both_networks() -> None:
+def test_options_stand_for_settings() -> None:
     from wsipipe.cli.run import _sets
 
-    sets = _sets(["network.weights=mine"], mpp_policy="skip", device="cpu", untrained=True)
-    assert sets[-2:] == ["network.weights=untrained", "graph.weights=untrained"]
-    assert 'slide.mpp_policy="skip"' in sets
+    sets = _sets(["topk.k=3"], mpp_policy="skip", device="cpu")
+    assert sets == ["topk.k=3", 'slide.mpp_policy="skip"', 'network.device="cpu"']
+
+
+def test_the_untrained_option_names_what_nobody_named() -> None:
+    from wsipipe.pipelines import gastric
+
+    def names(*sets: str) -> tuple[str, str]:
+        config = json.loads(gastric.launch(None, sets, untrained=True).recipe.config)
+        return config["network"]["weights"], config["graph"]["weights"]
+
+    assert names("network.device=cpu") == ("untrained", "untrained")
+    assert names("network.weights=untrained:3") == ("untrained:3", "untrained")
+
+
+def test_untrained_weights_need_the_option(slide: Path, tmp_path: Path) -> None:
+    answer = wsipipe("run", "gastric", slide, "--out", tmp_path / "out", "--set", "network.weights=untrained:0:tiny")
+    assert (answer.code, answer.out, len(answer.err.splitlines())) == (2, "", 1)
+    assert "give --untrained" in answer.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_module_and_command_are_the_same() -> None:

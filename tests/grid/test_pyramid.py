@@ -36,4 +36,8 @@ def test_touching_asks_for_a_shared_pixel() -> None:
     [((512, 512), 128, 128), ((1024, 1024), 128, 128), ((1025, 1024), 128, 256), ((25_000, 25_000), 1024, 4096)],
 )
 def test_shard_side(shape: tuple[int, int], chunk: int, side: int) -> None:
-    assert shard_side(shape, chunk) == side
+    assert shard_side(shape, chunk, most=64, least=1) == side
+
+
+def test_shards_stay_at_4096_px_up_to_a_slide_of_200_000() -> None:
+    assert [shard_side((side, side), 512) for side in (300, 25_000, 50_000, 60_000)] == [4096, 4096, 4096, 8192]

@@ -55,7 +55,8 @@ def wsipipe(*words: object) -> Answer:
 def run(slides: object, out: Path, *words: object, workers: int = 0) -> Answer:
     """``wsipipe run gastric`` with the tiny configuration, in this process unless workers are asked for."""
     given = slides if isinstance(slides, list) else [slides]
-    return wsipipe("run", "gastric", *given, "--out", out, "--config", CONFIG, "--workers", workers, *words)
+    fixed = ("--config", CONFIG, "--untrained", "--workers", workers)
+    return wsipipe("run", "gastric", *given, "--out", out, *fixed, *words)
 
 
 def contents(root: Path) -> dict[str, str]:

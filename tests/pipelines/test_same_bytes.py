@@ -97,7 +97,19 @@ def _stopped(
     slide: Path, out: Path, how: signal.Signals, *, marks: int, workers: int
 ) -> subprocess.CompletedProcess[str]:
     """A run in processes of its own that is sent a signal once so many units are marked."""
-    command = [sys.executable, "-m", "wsipipe", "run", "gastric", slide, "--out", out, "--config", CONFIG]
+    command = [
+        sys.executable,
+        "-m",
+        "wsipipe",
+        "run",
+        "gastric",
+        slide,
+        "--out",
+        out,
+        "--config",
+        CONFIG,
+        "--untrained",
+    ]
     process = subprocess.Popen(
         [*map(str, command), "--workers", str(workers)],
         stderr=subprocess.PIPE,

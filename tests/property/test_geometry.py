@@ -186,7 +186,7 @@ def test_shards_are_few_and_no_larger_than_needed(shape: tuple[int, int], chunk:
     def files(side: int) -> int:
         return -(-shape[0] // side) * -(-shape[1] // side)
 
-    side = shard_side(shape, chunk, most=most)
+    side = shard_side(shape, chunk, most=most, least=1)
     assert files(side) <= most
     assert side % chunk == 0
     assert (side // chunk).bit_count() == 1

@@ -138,6 +138,7 @@ def test_any_grouping_of_blocks_gives_the_whole(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(raster, "CHUNK_PX", 8)
         patch.setattr(raster, "MOST_SHARDS", 6)
+        patch.setattr(raster, "LEAST_SHARD_PX", 8)
         patch.setattr(raster, "STRIP_PX", 5)
         patch.setattr(raster, "level_shapes", lambda shape: level_shapes(shape, smallest=4))
         raster.write_image(root, "a", pull, frame=Frame(shape, 1.0, Mpp(1.0)), dtype=dtype, channels=["c"] * channels)
@@ -163,9 +164,11 @@ def test_a_finished_slide_has_few_files(root: Path) -> None:
     rasters = 2 * raster.raster_files(MAP.shape)
     others = count - rasters
     assert 0 < others < 120
-    assert others + 4 * raster.raster_files((50_000, 50_000)) <= 500  # pictures published at most, of the largest size
-    side = shard_side((50_000, 50_000), raster.CHUNK_PX, most=raster.MOST_SHARDS)
-    assert side**2 <= 80e6, "one shard of the largest map stays under 80 MB in memory"
+    maps = 2 * raster.raster_files((50_000, 50_000)) + raster.raster_files((12_500, 12_500))  # of a slide of 200,000 px
+    packed = 13**2 + 4**2  # the same two pictures as packed layers
+    assert others + maps + packed <= 1000
+    side = shard_side((50_000, 50_000), raster.CHUNK_PX)
+    assert side**2 <= 20e6, "one shard of the largest map stays under 20 MB in memory"
 
 
 def test_published_again_after_a_kill_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,8 @@ def _tell(rows: list[Row], options: Options) -> None:
     Console(highlight=False, width=max(wide.width, TABLE_WIDTH)).print(_table(table), crop=False, no_wrap=True)
     for row in table:
         if row["reason"]:
-            typer.echo(f"{row['id']}: {row['error'] + ': ' if row['error'] else ''}{row['reason']}")
+            name = row["path"] if row["status"] == "failed" and row["path"] else row["id"]
+            typer.echo(f"{name}: {row['error'] + ': ' if row['error'] else ''}{row['reason']}")
     for row in table:
         picture = options.out / row["id"] / "overview.png"
         if row["status"] == "done" and picture.is_file():

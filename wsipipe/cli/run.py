@@ -56,8 +56,8 @@ def gastric(
     """Classify gastric H&E slides: negative, low-grade, high-grade neoplasia, invasive carcinoma."""
     from wsipipe.pipelines import gastric as page  # deferred: --help stays quick
 
-    sets = _sets(set_, mpp_policy=mpp_policy, device=device, untrained=untrained)
-    launch = page.launch(config, sets)
+    sets = _sets(set_, mpp_policy=mpp_policy, device=device)
+    launch = page.launch(config, sets, untrained=untrained)
     from wsipipe.cli.launch import Options, start
 
     options = Options(
@@ -73,13 +73,11 @@ def gastric(
     raise typer.Exit(start(launch, options))
 
 
-def _sets(given: list[str] | None, *, mpp_policy: str | None, device: str | None, untrained: bool) -> list[str]:
+def _sets(given: list[str] | None, *, mpp_policy: str | None, device: str | None) -> list[str]:
     """Options that stand for a setting, as ``--set`` texts; later ones win."""
     found = list(given or ())
     if mpp_policy is not None:
         found.append(f"slide.mpp_policy={json.dumps(mpp_policy)}")
     if device is not None:
         found.append(f"network.device={json.dumps(device)}")
-    if untrained:
-        found += ["network.weights=untrained", "graph.weights=untrained"]
     return found

@@ -112,7 +112,7 @@ def _recipe(config: Any, mpp_policy: str, *, weights: str) -> Recipe:
         "graph.weights=untrained",
         f"slide.mpp_policy={json.dumps(mpp_policy)}",
     ]
-    return page.launch(None, [*sets, f"network.device={config.machine.device}"]).recipe
+    return page.launch(None, [*sets, f"network.device={config.machine.device}"], untrained=True).recipe
 
 
 def _tell(outcome: Outcome, *, install: bool, as_json: bool) -> None:

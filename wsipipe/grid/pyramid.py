@@ -47,9 +47,13 @@ def touching(block: Box, boxes: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.flatnonzero((start < stop).all(axis=1))
 
 
-def shard_side(shape: tuple[int, int], chunk: int, *, most: int = 64) -> int:
-    """Side of the smallest square shard, ``chunk`` times a power of two, that needs `most` files or fewer."""
-    side = chunk
+def shard_side(shape: tuple[int, int], chunk: int, *, most: int = 192, least: int = 4096) -> int:
+    """Side of a square shard: a multiple of `chunk` of `least` pixels or more, doubled until `most` files are enough.
+
+    A shard is held in memory while it is written, so its side is what bounds memory; with the defaults it stays
+    at 4,096 px up to pictures of about 56,000 px a side.
+    """
+    side = chunk * -(-least // chunk)
     while -(-shape[0] // side) * -(-shape[1] // side) > most:
         side *= 2
     return side

@@ -86,6 +86,7 @@ def _picture(spec: Spec, grid: Grid, *, packed: bool) -> Geometry:
     height, width = (-(-side // spec.scale) for side in grid.shape)
     chunk = grid.tile // spec.scale
     unit = chunk * grid.unit
-    shard = max(unit, shard_side((height, width), unit)) if packed else unit
+    most = shard_side((height, width), unit) if packed else unit
+    shard = tuple(min(most, -(-length // unit) * unit) for length in (height, width)) if packed else (unit, unit)
     tail = tuple(int(side or 0) for side in spec.shape[2:])
-    return Geometry((height, width, *tail), (chunk, chunk, *tail), (shard, shard, *tail))
+    return Geometry((height, width, *tail), (chunk, chunk, *tail), (*shard, *tail))

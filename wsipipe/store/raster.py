@@ -24,7 +24,9 @@ from wsipipe.store.ome import Rgba
 
 CHUNK_PX = 512
 """Side of what a viewer reads at once."""
-MOST_SHARDS = 64
+LEAST_SHARD_PX = 4096
+"""Side of a shard where the picture is that large; it bounds memory."""
+MOST_SHARDS = 192
 """Files of the finest level at most; a reduced level keeps the shard's side, so it has a quarter of them."""
 STRIP_PX = 1024
 """Side of the squares in which a reduced block is made; bounds the scratch memory of halving."""
@@ -103,7 +105,7 @@ def write_labels(
 
 def raster_files(shape: tuple[int, int]) -> int:
     """Most files that a published picture of this shape can have, its metadata included."""
-    side = shard_side(shape, CHUNK_PX, most=MOST_SHARDS)
+    side = shard_side(shape, CHUNK_PX, most=MOST_SHARDS, least=LEAST_SHARD_PX)
     levels = level_shapes(shape)
     return 2 + sum(1 + -(-height // side) * -(-width // side) for height, width in levels)
 
@@ -119,7 +121,7 @@ class _Pyramid:
     def __init__(self, shape: tuple[int, int], dtype: str, channels: int) -> None:
         self.shapes = level_shapes(shape)
         self.dtype, self.channels = dtype, channels
-        self.side = shard_side(shape, CHUNK_PX, most=MOST_SHARDS)
+        self.side = shard_side(shape, CHUNK_PX, most=MOST_SHARDS, least=LEAST_SHARD_PX)
 
     @property
     def levels(self) -> int:

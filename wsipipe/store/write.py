@@ -189,7 +189,7 @@ def _placed(
 def _pack_boxes(array: zarr.Array[Any]) -> list[tuple[slice, ...]]:
     if array.shards is None:
         return [(slice(y, y + array.chunks[0]),) for y in range(0, array.shape[0], array.chunks[0])]
-    return [box.slices() for box in blocks((array.shape[0], array.shape[1]), array.shards[0])]
+    return [box.slices() for box in blocks((array.shape[0], array.shape[1]), max(array.shards[:2]))]
 
 
 def _sync_chunk(layer: Layer, name: str, array: zarr.Array[Any], where: tuple[slice, ...]) -> None:
