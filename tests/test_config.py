@@ -232,10 +232,6 @@ def test_known_keys_are_dotted_and_in_order() -> None:
     assert keys[-2:] == ["offset", "seed"]
 
 
-def test_choices_of_a_literal() -> None:
-    assert config.choices(NetworkSection, "dtype") == ("float32", "bfloat16")
-
-
 @pytest.mark.parametrize(
     "section",
     [

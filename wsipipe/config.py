@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -177,8 +177,3 @@ def _explain(kind: type[BaseModel], item: Any) -> str:
     sections = sorted({key.split(".")[0] for key in known})
     near = difflib.get_close_matches(name, [*known, *sections], n=1, cutoff=0.0)
     return f"{name}: no such setting; did you mean {near[0]}?" if near else f"{name}: no such setting"
-
-
-def choices(kind: type[BaseModel], name: str) -> tuple[str, ...]:
-    """The values that a setting declared as a Literal may take."""
-    return tuple(str(value) for value in get_args(kind.model_fields[name].annotation))

@@ -16,7 +16,7 @@ from wsipipe.errors import StoreError
 from wsipipe.grid import Grid
 from wsipipe.stage import Spec
 from wsipipe.store import read, write
-from wsipipe.store.layer import Layer, holder
+from wsipipe.store.layer import Layer
 from wsipipe.store.layout import geometry, pictures_path, store_path
 
 ROWS = (Spec("share"), Spec("features", (5,)), Spec("kind", (2, 2), "int64", fill=-1))
@@ -139,14 +139,6 @@ def test_a_layer_is_told_by_step_and_key(tmp_path: Path) -> None:
         layer.spec("sort")
     assert store_path("R", "a.b-12") == Path("R/a.b-12.zarr")
     assert pictures_path("R", "a.b-12") == Path("R/a.b-12")
-
-
-def test_the_last_holder_of_a_name_wins() -> None:
-    first, last = Layer("r", "a", "k", ROWS), Layer("r", "b", "k", (Spec("share"),))
-    assert holder([first, last], "share") is last
-    assert holder([first, last], "kind") is first
-    with pytest.raises(KeyError, match="no layer holds 'x'"):
-        holder([first, last], "x")
 
 
 def test_a_unit_without_grid_is_refused() -> None:

@@ -6,7 +6,6 @@ are in `wsipipe.store.write`, reading in `wsipipe.store.read`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wsipipe.grid import Grid
@@ -54,11 +53,3 @@ class Layer:
             if spec.name == name:
                 return spec
         raise KeyError(f"layer {self.name!r} has {[spec.name for spec in self.specs]}, not {name!r}")
-
-
-def holder(layers: Sequence[Layer], name: str) -> Layer:
-    """The last of `layers` that holds an array of that name. Raises KeyError where none does."""
-    for layer in reversed(layers):
-        if any(spec.name == name for spec in layer.specs):
-            return layer
-    raise KeyError(f"no layer holds {name!r}; there are {[layer.name for layer in layers]}")

@@ -26,6 +26,7 @@ from wsipipe.stage import Spec
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import COMPLETE, DONE, WORK, Geometry, geometry
 from wsipipe.store.read import is_complete, is_created, member
+from wsipipe.store.records import sync
 
 STALE_S = 3600.0
 """A ``*.partial`` file older than this was left by a killed writer."""
@@ -210,11 +211,7 @@ def _sync(path: Path) -> None:
     above = list(path.parents)
     array = next(index for index, folder in enumerate(above) if (folder / "zarr.json").exists())
     for target in (path, *above[: array + 1]):
-        handle = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(target)
 
 
 def _sync_tree(folder: Path) -> None:
