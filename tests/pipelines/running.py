@@ -19,8 +19,8 @@ import numpy as np
 from wsipipe.cli.app import main
 
 CONFIG = Path(__file__).parents[2] / "configs" / "gastric.tiny.yaml"
-TOLD = ("run.json", "slides.parquet")
-"""Files with times in them."""
+TOLD = {"run.json", "slides.parquet", "log.jsonl", "metrics.prom", "lease"}
+"""Files and folders with times in them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def run(slides: object, out: Path, *words: object, workers: int = 0) -> Answer:
 
 def contents(root: Path) -> dict[str, str]:
     """sha256 of every file below, without the files that tell times."""
-    files = (path for path in root.rglob("*") if path.is_file() and path.name not in TOLD)
+    files = (path for path in root.rglob("*") if path.is_file() and not TOLD.intersection(path.relative_to(root).parts))
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 
 

@@ -75,6 +75,9 @@ def test_a_unit_is_data_then_file_then_folders_then_mark(layer: Layer, events: l
         ("fsync", "mask/c"),
         ("fsync", "mask"),
         ("set", "done/c/5"),
+        ("fsync", "done/c/5"),
+        ("fsync", "done/c"),
+        ("fsync", "done"),
     ]
 
 
@@ -82,7 +85,10 @@ def test_a_unit_is_data_then_file_then_folders_then_mark(layer: Layer, events: l
 def test_complete_is_written_and_synced_last(layer: Layer, events: list[Event]) -> None:
     write_units(layer, [0])
     write.complete(layer)
-    assert events[-4:] == [
+    assert events[-7:] == [
+        ("fsync", "done/c/0"),
+        ("fsync", "done/c"),
+        ("fsync", "done"),
         ("set", "complete/c/0"),
         ("fsync", "complete/c/0"),
         ("fsync", "complete/c"),
@@ -106,6 +112,7 @@ def test_slide_level_arrays_are_synced_before_their_mark(layer: Layer, events: l
     write.write_slide(fit, {"a": np.ones((2, 3))})
     names = [(kind, path.removeprefix("../fit-k/")) for kind, path in events]
     mark, last = names.index(("set", "done/c/0")), names.index(("set", "complete/c/0"))
+    assert mark < names.index(("fsync", "done/c/0")) < last
     assert names.index(("set", "a/c/0/0")) < names.index(("fsync", "a/c/0/0")) < mark < last
     assert names.index(("fsync", "a/zarr.json")) < mark
 

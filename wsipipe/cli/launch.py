@@ -26,6 +26,7 @@ from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.run.start import Launch
 from wsipipe.run.work import Job, Report
 from wsipipe.slide import find_slides
+from wsipipe.store.lease import Lease
 
 DONE, FAILED = 0, 3
 TABLE_WIDTH = 160
@@ -44,6 +45,7 @@ class Options:
     deidentify: bool = False
     dry_run: bool = False
     as_json: bool = False
+    wait: bool = True
 
 
 def start(launch: Launch, options: Options) -> int:
@@ -57,18 +59,23 @@ def start(launch: Launch, options: Options) -> int:
 
         return estimate(job, found, options)
     _make(options.out)
-    rows = _run(job, launch, found, options)
+    with Lease(options.out, options.deidentify).take(wait=options.wait, tell=_waiting) as lease:
+        rows = _run(job, launch, found, options, lease)
     _tell(rows, options)
     return FAILED if any(row.status == "failed" for row in rows) else DONE
 
 
-def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> list[Row]:
+def _waiting(line: str) -> None:
+    typer.echo(f"wsipipe: {line}", err=True)
+
+
+def _run(job: Job, launch: Launch, found: list[Source], options: Options, lease: Lease) -> list[Row]:
     journal = Journal(job, launch.weights)
     journal.begin()
     bars = Bars(len(found), quiet=options.as_json, deidentify=options.deidentify)
     workers = min(options.workers, 1) if launch.device == "cuda" else options.workers  # one process owns the GPU
     with Pool(workers=workers, threads=options.threads) as pool, bars:
-        batch = Batch(job, found, pool, _Noted(bars, journal))
+        batch = Batch(job, found, pool, _Noted(bars, journal, lease))
         try:
             rows = batch.run()
         except KeyboardInterrupt:
@@ -83,17 +90,19 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> lis
 class _Noted:
     """The progress bars, and the journal after every slide."""
 
-    def __init__(self, bars: Bars, journal: Journal) -> None:
-        self._bars, self._journal = bars, journal
+    def __init__(self, bars: Bars, journal: Journal, lease: Lease) -> None:
+        self._bars, self._journal, self._lease = bars, journal, lease
         self._rows: list[Row] = []
 
     def slide_started(self, slide: Running) -> None:
         self._bars.slide_started(slide)
 
     def step_started(self, slide: Running, units: int) -> None:
+        self._lease.check()
         self._bars.step_started(slide, units)
 
     def task_done(self, slide: Running, report: Report) -> None:
+        self._lease.check()
         self._bars.task_done(slide, report)
 
     def slide_ended(self, row: Row) -> None:

@@ -24,6 +24,7 @@ from wsipipe.run.work import Job
 from wsipipe.stage import digest
 from wsipipe.store.layout import RUN_FILE, RUNS, SLIDES_FILE
 from wsipipe.store.records import plain, read_slides, replace_file, write_json, write_slides
+from wsipipe.store.write import sweep_records
 
 ERRORS = "errors"
 """Folder of tracebacks, one file a failed slide; none in a de-identified run."""
@@ -54,6 +55,7 @@ class Journal:
     def begin(self) -> None:
         """Say that the run is under way; raises UsageError where the results directory cannot be written."""
         try:
+            sweep_records(self.job.results)
             self.end([], status="running")
         except OSError as error:
             raise UsageError(

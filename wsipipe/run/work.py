@@ -126,6 +126,7 @@ def prepare(job: Job, source: Source) -> SlideWork | None:
     slide_id = f"slide-{info.fingerprint[:12]}" if job.deidentify else slide.id
     work = SlideWork(job, source, slide_id, mpp, frame, pipeline.grid(frame), info.fingerprint, found)
     write.sweep(work.root)
+    write.sweep(work.pictures)
     return work
 
 
@@ -168,6 +169,8 @@ def close_step(work: SlideWork, step: int) -> Report:
     kind, layer = work.job.recipe.build().steps[step], work.layer(step)
     if isinstance(kind, Finish):
         record = resolve(kind.factory)(Context(work, step), **kind.params)
+        if step == len(work.keys) - 1:
+            _tidy(work)
         return Report(kind.name, time.perf_counter() - started, record=record or {})
     if not read.is_complete(layer):
         if isinstance(kind, Map):
@@ -177,6 +180,12 @@ def close_step(work: SlideWork, step: int) -> Report:
                 layer, _overview(work, kind) if isinstance(kind, Overview) else _reduced(work, kind, step)
             )
     return Report(kind.name, time.perf_counter() - started)
+
+
+def _tidy(work: SlideWork) -> None:
+    """Nobody writes into a finished slide: whatever is half-written was left by a killed run."""
+    write.sweep(work.root, older_s=0)
+    write.sweep(work.pictures, older_s=0)
 
 
 @dataclass(frozen=True)

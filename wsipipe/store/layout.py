@@ -7,6 +7,7 @@ Nothing is opened here. Next rooms: `wsipipe.store.write`, `wsipipe.store.read`,
 
     RESULTS/
     ├── run.json  slides.parquet  runs/<run key>/...
+    ├── lease/<number>.json                          who writes here; the highest number is the owner
     ├── <slide id>/           overview.png, tile-01.png, ...
     └── <slide id>.zarr/
         ├── images/ labels/ shapes/ tables/          published, for people and other tools
@@ -28,7 +29,7 @@ LAYOUT_VERSION = 1
 """Raised when a reader of an older version could misread a store; golden stores of each version are kept."""
 
 WORK, DONE, COMPLETE, PACKED = "work", "done", "complete", ".packed"
-RUN_FILE, SLIDES_FILE, RUNS = "run.json", "slides.parquet", "runs"
+RUN_FILE, SLIDES_FILE, RUNS, LEASE = "run.json", "slides.parquet", "runs", "lease"
 PACKED_ROWS = 16_384
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from wsipipe.grid import Box, Grid, blocks
 from wsipipe.stage import Spec
 from wsipipe.store.layer import Layer
-from wsipipe.store.layout import COMPLETE, DONE, WORK, Geometry, geometry
+from wsipipe.store.layout import COMPLETE, DONE, RUNS, WORK, Geometry, geometry
 from wsipipe.store.read import is_complete, is_created, member
 from wsipipe.store.records import sync
 
@@ -80,7 +80,7 @@ def write_unit(layer: Layer, unit: int, ids: NDArray[np.int64], batch: Mapping[s
         array[where] = whole
         _sync_chunk(layer, spec.name, array, where)
         written += whole.nbytes
-    member(layer, group, DONE)[unit] = 1
+    _mark(layer, group, unit)
     return written
 
 
@@ -95,8 +95,18 @@ def write_slide(layer: Layer, arrays: Mapping[str, NDArray[Any]]) -> None:
         array[...] = value
         _sync(Path(layer.root) / layer.group / spec.name / "zarr.json")
         _sync_chunk(layer, spec.name, array, tuple(slice(0, side) for side in value.shape))
-    member(layer, group, DONE)[0] = 1
+    _mark(layer, group, 0)
     complete(layer)
+
+
+def _mark(layer: Layer, group: zarr.Group, unit: int) -> None:
+    """Mark a unit whose data is safe, and make the mark safe too.
+
+    A mark that a power cut takes away costs a unit done twice; one whose name is on the disk and whose byte is not
+    would be unreadable, and `complete` must not be believed before the marks are.
+    """
+    member(layer, group, DONE)[unit] = 1
+    _sync(Path(layer.root) / layer.group / DONE / "c" / str(unit))
 
 
 def complete(layer: Layer) -> None:
@@ -146,6 +156,15 @@ def sweep(root: str | Path, *, older_s: float = STALE_S) -> int:
                     path.unlink()
                     swept += 1
     return swept
+
+
+def sweep_records(results: str | Path) -> int:
+    """Remove ``*.partial`` files beside the records of a results directory, whose lease is held; returns how many."""
+    folder = Path(results)
+    found = [*folder.glob("*.partial"), *(folder / RUNS).rglob("*.partial")]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
 
 
 def _grid(layer: Layer) -> Grid:
