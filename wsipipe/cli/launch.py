@@ -21,12 +21,12 @@ from wsipipe.run.batch import Batch, Row, Running
 from wsipipe.run.pool import Pool
 from wsipipe.run.report import Journal
 from wsipipe.run.row import slide_row
+from wsipipe.run.session import Session
 from wsipipe.run.slide_list import sources
 from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.run.start import Launch
 from wsipipe.run.work import Job, Report
 from wsipipe.slide import find_slides
-from wsipipe.store.lease import Lease
 
 DONE, FAILED = 0, 3
 TABLE_WIDTH = 160
@@ -46,6 +46,7 @@ class Options:
     dry_run: bool = False
     as_json: bool = False
     wait: bool = True
+    overwrite: bool = False
 
 
 def start(launch: Launch, options: Options) -> int:
@@ -59,54 +60,59 @@ def start(launch: Launch, options: Options) -> int:
 
         return estimate(job, found, options)
     _make(options.out)
-    with Lease(options.out, options.deidentify).take(wait=options.wait, tell=_waiting) as lease:
-        rows = _run(job, launch, found, options, lease)
+    rows = _run(job, launch, found, options)
     _tell(rows, options)
     return FAILED if any(row.status == "failed" for row in rows) else DONE
 
 
-def _waiting(line: str) -> None:
+def _say(line: str) -> None:
     typer.echo(f"wsipipe: {line}", err=True)
 
 
-def _run(job: Job, launch: Launch, found: list[Source], options: Options, lease: Lease) -> list[Row]:
+def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> list[Row]:
     journal = Journal(job, launch.weights)
-    journal.begin()
     bars = Bars(len(found), quiet=options.as_json, deidentify=options.deidentify)
     workers = min(options.workers, 1) if launch.device == "cuda" else options.workers  # one process owns the GPU
-    with Pool(workers=workers, threads=options.threads) as pool, bars:
-        batch = Batch(job, found, pool, _Noted(bars, journal, lease))
+    how = {"wait": options.wait, "overwrite": options.overwrite}
+    with (
+        Session(journal, sources=len(found), tell=_say, **how) as session,
+        Pool(workers=workers, threads=options.threads) as pool,
+        bars,
+    ):
+        batch = Batch(session.job, found, pool, _Noted(bars, journal, session))
         try:
             rows = batch.run()
         except KeyboardInterrupt:
             journal.end(batch.rows, status="interrupted")
             raise
-    close_all()  # with --workers 0 the slides were opened in this process
-    journal.note(rows)
-    journal.end(rows, status="ended")
+        close_all()  # with --workers 0 the slides were opened in this process
+        journal.note(rows)
+        journal.end(rows, status="ended")
     return rows
 
 
 class _Noted:
-    """The progress bars, and the journal after every slide."""
+    """The progress bars, the session, and the journal after every slide."""
 
-    def __init__(self, bars: Bars, journal: Journal, lease: Lease) -> None:
-        self._bars, self._journal, self._lease = bars, journal, lease
+    def __init__(self, bars: Bars, journal: Journal, session: Session) -> None:
+        self._bars, self._journal, self._session = bars, journal, session
         self._rows: list[Row] = []
 
     def slide_started(self, slide: Running) -> None:
+        self._session.slide_started(slide)
         self._bars.slide_started(slide)
 
     def step_started(self, slide: Running, units: int) -> None:
-        self._lease.check()
+        self._session.step_started(slide, units)
         self._bars.step_started(slide, units)
 
     def task_done(self, slide: Running, report: Report) -> None:
-        self._lease.check()
+        self._session.task_done(slide, report)
         self._bars.task_done(slide, report)
 
     def slide_ended(self, row: Row) -> None:
         self._rows.append(row)
+        self._session.slide_ended(row)
         self._journal.note(self._rows)
         self._bars.slide_ended(row)
 

@@ -34,6 +34,9 @@ Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.
 Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: mechanics only, no category.")]
 Deidentify = Annotated[bool, typer.Option("--deidentify", help="No name, path, user or host in any output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print slides, tiles, bytes and time expected; do nothing.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Make every slide anew; each replaces the old one when it is whole.")
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop where another run is at work in --out (exit 2).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout; no progress bars.")]
 
@@ -52,6 +55,7 @@ def gastric(
     untrained: Untrained = False,
     deidentify: Deidentify = False,
     dry_run: DryRun = False,
+    overwrite: Overwrite = False,
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -71,6 +75,7 @@ def gastric(
         deidentify=deidentify,
         dry_run=dry_run,
         wait=not no_wait,
+        overwrite=overwrite,
         as_json=as_json,
     )
     raise typer.Exit(start(launch, options))

@@ -20,6 +20,7 @@ from wsipipe.errors import UsageError
 from wsipipe.run.batch import Row
 from wsipipe.run.plan import library_versions
 from wsipipe.run.row import readable, slide_row, told_config
+from wsipipe.run.tally import Tally
 from wsipipe.run.work import Job
 from wsipipe.stage import digest
 from wsipipe.store.layout import RUN_FILE, RUNS, SLIDES_FILE
@@ -39,11 +40,17 @@ class Journal:
     job : Job
     weights : mapping
         sha256 of every weights file by its role.
+    run : str
+        Random id of this run.
+    tally : Tally
+        Its sums so far.
     """
 
     job: Job
     weights: Mapping[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
+    run: str = ""
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def key(self) -> str:
@@ -51,6 +58,11 @@ class Journal:
         return digest(
             {"factory": self.job.recipe.factory, "config": self.job.recipe.config, "weights": dict(self.weights)}
         )
+
+    @property
+    def folder(self) -> Path:
+        """``runs/<key>``."""
+        return self._folders()[1]
 
     def begin(self) -> None:
         """Say that the run is under way; raises UsageError where the results directory cannot be written."""
@@ -99,7 +111,9 @@ class Journal:
             "wsipipe": __version__,
             "key": self.key,
             "pipeline": self.job.recipe.factory,
+            "run": self.run,
             "status": status,
+            "sources": self.tally.sources,
             "config": told_config(self.job),
             "weights": dict(self.weights),
             "slides": counts,
@@ -107,6 +121,8 @@ class Journal:
             "seconds": time.time() - self.started,
             "seconds_per_step": _sums([row.timing for row in rows]),
             "tiles_per_step": _sums([row.tiles for row in rows]),
+            "read_bytes_per_step": _used(self.tally.read),
+            "written_bytes_per_step": _used(self.tally.written),
             "machine": machine(deidentify=self.job.deidentify),
             "versions": library_versions(),
             "deidentified": self.job.deidentify,
@@ -131,6 +147,10 @@ def machine(*, deidentify: bool) -> dict[str, Any]:
         "python": platform.python_version(),
     }
     return facts if deidentify else facts | {"host": platform.node(), "user": getpass.getuser()}
+
+
+def _used(sums: Mapping[str, int]) -> dict[str, int]:
+    return {name: size for name, size in sorted(sums.items()) if size}
 
 
 def _sums(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -50,6 +50,11 @@ def told_config(job: Job) -> Any:
     return json.loads(job.recipe.config, object_hook=_without_paths if job.deidentify else None)
 
 
+def nameless(told: Any) -> Any:
+    """A told configuration without any path."""
+    return json.loads(json.dumps(told), object_hook=_without_paths)
+
+
 def readable(text: str) -> str:
     r"""Text that any file can hold: bytes of a file name that are not UTF-8 are written as ``\xNN``."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")

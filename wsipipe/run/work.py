@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from wsipipe.run.plan import Finish, Map, Overview, Pipeline, Reduce, keys, laye
 from wsipipe.run.source import MppPolicy, Source, opened, stored_mpp, true_mpp
 from wsipipe.slide.base import Slide
 from wsipipe.stage import Batch, Chain, resolve
-from wsipipe.store import read, write
+from wsipipe.store import read, staging, write
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import pictures_path, store_path
 
@@ -55,13 +55,17 @@ def _pipeline(recipe: Recipe) -> Pipeline:
 class Job:
     """One command: which pipeline, where results go, and what may be told of the slides.
 
-    ``deidentify`` names slides by their fingerprint alone and keeps every path out of the results.
+    ``deidentify`` names slides by their fingerprint alone and keeps every path out of the results. With
+    ``overwrite``, a folder, slides are made anew in there, and each is put in place of the old one when it is done;
+    ``final`` is then, in the job of a slide that is made in there, where it will be put.
     """
 
     recipe: Recipe
     results: str
     policy: MppPolicy = field(default_factory=MppPolicy)
     deidentify: bool = False
+    overwrite: str = ""
+    final: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,17 @@ class SlideWork:
 
 @dataclass(frozen=True)
 class Report:
-    """What a task tells: seconds and bytes for run.json, and what a finishing step adds to the record."""
+    """What a task tells: seconds and bytes for run.json, and what a finishing step adds to the record.
+
+    ``unit`` is None for a whole step; ``read`` counts bytes of pixels, ``written`` bytes of arrays before compression.
+    """
 
     step: str
     seconds: float = 0.0
     tiles: int = 0
     written: int = 0
+    unit: int | None = None
+    read: int = 0
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -124,6 +133,8 @@ def prepare(job: Job, source: Source) -> SlideWork | None:
     _check_size(frame, pipeline.tile)
     found = keys(pipeline, frame, fingerprint=info.fingerprint, reader=info.reader, declared=source.stain)
     slide_id = f"slide-{info.fingerprint[:12]}" if job.deidentify else slide.id
+    if job.overwrite and not staging.is_replaced(job.overwrite, job.results, slide_id):
+        job = replace(job, results=job.overwrite, final=job.results)
     work = SlideWork(job, source, slide_id, mpp, frame, pipeline.grid(frame), info.fingerprint, found)
     write.sweep(work.root)
     write.sweep(work.pictures)
@@ -154,13 +165,14 @@ def do_unit(work: SlideWork, step: int, unit: int) -> Report:
         raise TypeError(f"step {kind.name!r} is not done by units")
     stages = Chain(kind.stages)
     given = _given(work, stages, step)
-    ids, parts = _unit_ids(work, kind, unit), []
+    ids, parts, size = _unit_ids(work, kind, unit), [], 0
     for batch in _unit_batches(work, kind, layer.grid, unit, ids):
+        size += batch["rgb"].nbytes
         made = stages(**batch, **given)
         parts.append({name: made[name] for name in kind.keep})
     whole = {name: np.concatenate([part[name] for part in parts]) for name in kind.keep}
     written = write.write_unit(layer, unit, ids, whole)
-    return Report(kind.name, time.perf_counter() - started, len(ids), written)
+    return Report(kind.name, time.perf_counter() - started, len(ids), written, unit, size)
 
 
 def close_step(work: SlideWork, step: int) -> Report:
@@ -172,20 +184,23 @@ def close_step(work: SlideWork, step: int) -> Report:
         if step == len(work.keys) - 1:
             _tidy(work)
         return Report(kind.name, time.perf_counter() - started, record=record or {})
+    written = 0
     if not read.is_complete(layer):
         if isinstance(kind, Map):
             write.complete(layer)
         else:
-            write.write_slide(
+            written = write.write_slide(
                 layer, _overview(work, kind) if isinstance(kind, Overview) else _reduced(work, kind, step)
             )
-    return Report(kind.name, time.perf_counter() - started)
+    return Report(kind.name, time.perf_counter() - started, written=written)
 
 
 def _tidy(work: SlideWork) -> None:
     """Nobody writes into a finished slide: whatever is half-written was left by a killed run."""
     write.sweep(work.root, older_s=0)
     write.sweep(work.pictures, older_s=0)
+    if work.job.final:
+        staging.put_in_place(work.job.results, work.job.final, work.id)
 
 
 @dataclass(frozen=True)

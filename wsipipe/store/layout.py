@@ -8,6 +8,7 @@ Nothing is opened here. Next rooms: `wsipipe.store.write`, `wsipipe.store.read`,
     RESULTS/
     ├── run.json  slides.parquet  runs/<run key>/...
     ├── lease/<number>.json                          who writes here; the highest number is the owner
+    ├── overwriting/<run key>/                       slides that are being made anew, until they are whole
     ├── <slide id>/           overview.png, tile-01.png, ...
     └── <slide id>.zarr/
         ├── images/ labels/ shapes/ tables/          published, for people and other tools
@@ -30,6 +31,7 @@ LAYOUT_VERSION = 1
 
 WORK, DONE, COMPLETE, PACKED = "work", "done", "complete", ".packed"
 RUN_FILE, SLIDES_FILE, RUNS, LEASE = "run.json", "slides.parquet", "runs", "lease"
+LAYERS_FILE, OVERWRITING = "layers.jsonl", "overwriting"
 PACKED_ROWS = 16_384
 
 

@@ -84,19 +84,22 @@ def write_unit(layer: Layer, unit: int, ids: NDArray[np.int64], batch: Mapping[s
     return written
 
 
-def write_slide(layer: Layer, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write a layer without a grid: each small array whole, then the mark and `complete`."""
+def write_slide(layer: Layer, arrays: Mapping[str, NDArray[Any]]) -> int:
+    """Write a layer without a grid: each small array whole, then the mark and `complete`; returns bytes."""
     create(layer)
+    written = 0
     group = zarr.open_group(layer.root, mode="r+", path=layer.group, zarr_format=3)
     for spec in layer.specs:
         value = np.asarray(arrays[spec.name], dtype=spec.dtype)
         chunks = tuple(max(1, side) for side in value.shape)
         array = group.create_array(spec.name, shape=value.shape, chunks=chunks, dtype=spec.dtype, overwrite=True)
         array[...] = value
+        written += value.nbytes
         _sync(Path(layer.root) / layer.group / spec.name / "zarr.json")
         _sync_chunk(layer, spec.name, array, tuple(slice(0, side) for side in value.shape))
     _mark(layer, group, 0)
     complete(layer)
+    return written
 
 
 def _mark(layer: Layer, group: zarr.Group, unit: int) -> None:
