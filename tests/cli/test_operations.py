@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -12,6 +14,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.pipelines.running import Answer, contents, run, units_done, wsipipe
+from wsipipe.query.pace import Pace
+from wsipipe.query.status import progress
 from wsipipe.run.session import Session
 from wsipipe.store import lease, staging
 from wsipipe.store.lease import Lease, owner
@@ -143,7 +147,8 @@ def test_an_overwrite_remembers_what_it_has_replaced(slide: Path, finished: Path
     shutil.copytree(finished, out)
     with mock.patch.object(staging, "_after_exchange", side_effect=OSError("made for a test")):
         assert run(slide, out, "--overwrite").code == 3
-    assert run([slide, tmp_path / "none.tif"], out, "--overwrite").code == 3
+    (tmp_path / "bad.tif").write_bytes(b"")
+    assert run([slide, tmp_path / "bad.tif"], out, "--overwrite").code == 3
     assert units_done(out) == 0
     assert len(list((out / "overwriting").glob("*/replaced/*"))) == 1
     told = run(slide, out, "--overwrite")
@@ -214,3 +219,48 @@ def test_a_lease_that_is_lost_stops_the_run(slide: Path, tmp_path: Path, monkeyp
         answer = run(slide, tmp_path)
     assert answer.code == 2
     assert "has taken this results directory over" in answer.err
+
+
+def test_watching_a_run_until_it_ends(slide: Path, finished: Path, tmp_path: Path) -> None:
+    """From another thread, by the files alone: shares grow, an ETA appears, and it ends with the run."""
+    out, told = tmp_path / "out", []
+    shutil.copytree(finished, out)
+    shutil.rmtree(next(out.glob("*.zarr")))
+    (out / "slides.parquet").unlink()
+    for rows in (out / "runs").glob("*/slides.parquet"):
+        rows.unlink()
+    begun, real = threading.Event(), Session.slide_started
+
+    def waiting(self: Session, *args: object) -> None:
+        real(self, *args)  # type: ignore[arg-type]
+        begun.set()
+
+    with mock.patch.object(Session, "slide_started", waiting):
+        thread = threading.Thread(target=lambda: told.append(run(slide, out, "--json")))
+        thread.start()
+        assert begun.wait(100)
+        pace, seen = Pace(), []
+        while not seen or seen[-1]["state"] == "running":
+            found = progress(out)
+            seen.append(found | {"state": pace.state(found), "eta": pace.look(found)})
+            time.sleep(0.05)
+        thread.join()
+    assert told[0].code == 0
+    shares = [look["slides"][0]["share"] for look in seen]
+    assert shares[-1] == 1.0
+    assert any(0 < share < 1 for share in shares)
+    assert any(look["eta"] for look in seen)
+    assert (seen[0]["state"], seen[-1]["state"], seen[-1]["owner"]) == ("running", "ended", None)
+
+
+def test_watch_says_how_it_stands(finished: Path, tmp_path: Path) -> None:
+    answer = wsipipe("status", finished, "--watch")
+    assert (answer.code, len(answer.out.splitlines())) == (0, 1)
+    assert "run ended; 1 done" in answer.out
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    told = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(told | {"status": "running"}))
+    gone = wsipipe("status", out, "--watch", "--json")
+    assert (gone.code, gone.json["state"]) == (1, "gone")
+    assert "the same command continues" in gone.err

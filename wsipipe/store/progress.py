@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import zarr
 
-from wsipipe.store.layout import COMPLETE, DONE, WORK
+from wsipipe.store.layout import COMPLETE, DONE, PACKED, WORK
+
+
+def share(store: str | Path, layers: Sequence[str]) -> float:
+    """How much of a slide is done, 0 to 1: marks and complete layers of those that it is to have, in their order.
+
+    A layer that is not there yet counts as one mark, so the share may fall when a large one is begun.
+    """
+    done = total = 0.0
+    for name in layers:
+        try:
+            part, whole = _marks(Path(store) / WORK / name)
+        except (OSError, KeyError, ValueError):  # the run that is looked at packs this layer just now
+            part, whole = 1, 1
+        done, total = done + part, total + whole
+    return done / total if total else 0.0
+
+
+def _marks(layer: Path) -> tuple[int, int]:
+    if (layer.parent / f"{layer.name}{PACKED}" / COMPLETE / "zarr.json").is_file():
+        return 1, 1
+    if not (layer / DONE / "zarr.json").is_file() or not (layer / COMPLETE / "zarr.json").is_file():
+        return 0, 1
+    marks = zarr.open_array(str(layer / DONE), mode="r")
+    if zarr.open_array(str(layer / COMPLETE), mode="r")[0]:
+        return marks.size, marks.size
+    return int(np.asarray(marks[:]).sum()), marks.size
 
 
 def unit_counts(store: str | Path) -> tuple[int, int]:
@@ -19,7 +46,10 @@ def unit_counts(store: str | Path) -> tuple[int, int]:
     for layer in sorted((Path(store) / WORK).glob("*")):
         if not (layer / DONE / "zarr.json").is_file() or not (layer / COMPLETE / "zarr.json").is_file():
             continue
-        if not zarr.open_array(str(layer / COMPLETE), mode="r")[0]:
-            marks = np.asarray(zarr.open_array(str(layer / DONE), mode="r")[:])
-            done, total = done + int(marks.sum()), total + marks.size
+        try:
+            if not zarr.open_array(str(layer / COMPLETE), mode="r")[0]:
+                marks = np.asarray(zarr.open_array(str(layer / DONE), mode="r")[:])
+                done, total = done + int(marks.sum()), total + marks.size
+        except (OSError, KeyError, ValueError):  # the run that is looked at packs this layer just now
+            continue
     return done, total

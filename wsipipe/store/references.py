@@ -119,7 +119,7 @@ def _leases(root: Path) -> Iterator[Leftover]:
     for path in sorted((root / LEASE).glob("*.partial")):
         yield _leftover(root, path, "lease", "a lease that a killed run left half-written")
     numbers = sorted(int(path.stem) for path in (root / LEASE).glob("*.json") if path.stem.isdigit())
-    for number in numbers[:-1]:  # the highest stays, so that numbers never go down
+    for number in numbers[:-2]:  # the owner, and the one before it, which others may be looking at
         yield _leftover(root, root / LEASE / f"{number}.json", "lease", "a lease that was followed by another")
 
 
