@@ -27,6 +27,7 @@ from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.run.start import Launch
 from wsipipe.run.work import Job, Report
 from wsipipe.slide import find_slides
+from wsipipe.store.place import make_folder
 
 DONE, FAILED = 0, 3
 TABLE_WIDTH = 160
@@ -59,7 +60,7 @@ def start(launch: Launch, options: Options) -> int:
         from wsipipe.cli.dry_run import estimate  # deferred: only a dry run needs it
 
         return estimate(job, found, options)
-    _make(options.out)
+    make_folder(options.out)
     rows = _run(job, launch, found, options)
     _tell(rows, options)
     return FAILED if any(row.status == "failed" for row in rows) else DONE
@@ -122,13 +123,6 @@ def _out(path: Path) -> Path:
     if path.exists() and not path.is_dir():
         raise UsageError("--out is a results directory, this is a file: give another path", subject=str(path))
     return path
-
-
-def _make(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out cannot be made ({error.strerror}): give another path", subject=str(path)) from error
 
 
 def _tell(rows: list[Row], options: Options) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from wsipipe.store.place import place
+
 EXAMPLES = (
     "Examples: `wsipipe run gastric slides/ --out results` · "
     "`wsipipe run gastric a.svs b.ndpi --out results --set topk.k=15 --workers 4` · "
@@ -21,7 +23,17 @@ EXAMPLES = (
 app = typer.Typer(help="Run a pipeline over slides.", no_args_is_help=True, rich_markup_mode="markdown")
 
 Slides = Annotated[list[str] | None, typer.Argument(help="Slides, or directories of slides (searched below).")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Results directory; made if missing.", show_default=False)]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        parser=place,
+        metavar="PATH",
+        help="Results directory, or s3://bucket/prefix; made if missing.",
+        show_default=False,
+    ),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="YAML; default configs/gastric.yaml.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; wins over the file; repeatable.")]
 SlideList = Annotated[Path | None, typer.Option("--slide-list", help="CSV: wsi, mpp, case_id, stain.")]

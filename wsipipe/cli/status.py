@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from wsipipe.store.place import place
+
 EXAMPLES = (
     "Examples: `wsipipe status results` · `wsipipe status results --json` · `wsipipe status results --watch`. "
     "Exit codes: 0, with --watch 1 where the run that was watched is gone without having ended."
@@ -23,7 +25,12 @@ MOST_ROWS = 40
 
 
 def status(
-    results: Annotated[Path, typer.Argument(help="A results directory.", show_default=False)],
+    results: Annotated[
+        Path,
+        typer.Argument(
+            parser=place, metavar="PATH", help="A results directory, or s3://bucket/prefix.", show_default=False
+        ),
+    ],
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object, for machines; one a line with --watch.")
     ] = False,

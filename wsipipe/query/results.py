@@ -28,6 +28,7 @@ from wsipipe.query.picture import StoredPicture
 from wsipipe.store import published, records
 from wsipipe.store.layout import RUN_FILE, SLIDES_FILE, pictures_path, store_path
 from wsipipe.store.lazy import Lazy
+from wsipipe.store.place import place
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -56,7 +57,7 @@ def open_results(path: str | Path) -> Results:
     UsageError
         Where there is no such directory, or it holds no results.
     """
-    folder = Path(path)
+    folder = place(path)
     if not folder.exists():
         raise UsageError("opening results: no such directory; give what a run's --out named", subject=str(path))
     if not folder.is_dir():

@@ -13,6 +13,7 @@ from typing import Any
 from wsipipe.errors import UsageError
 from wsipipe.store.layout import LAYERS_FILE, RUN_FILE, RUNS, SLIDES_FILE
 from wsipipe.store.lease import owner
+from wsipipe.store.place import place
 from wsipipe.store.progress import share, unit_counts
 from wsipipe.store.records import plain, read_json, read_slides
 from wsipipe.store.references import recorded
@@ -34,7 +35,7 @@ def progress(results: str | Path) -> dict[str, Any]:
     UsageError
         Where the directory holds no results.
     """
-    folder = Path(results)
+    folder = place(results)
     stores = sorted(folder.glob("*.zarr"))
     if not stores and not any((folder / name).is_file() for name in (SLIDES_FILE, RUN_FILE)):
         raise UsageError(

@@ -25,7 +25,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsipipe.store.records import replace_file
+from wsipipe.store.place import replace_file
 
 RGB = NDArray[np.uint8]
 

@@ -13,6 +13,7 @@ from typing import Any
 from wsipipe.errors import StoreError
 from wsipipe.run.row import nameless
 from wsipipe.store.layout import RUN_FILE, RUNS
+from wsipipe.store.place import place
 from wsipipe.store.records import read_json
 
 
@@ -27,7 +28,7 @@ def changed(results: str | Path, told: Mapping[str, Any], *, deidentify: bool = 
     deidentify : bool
         Leave paths of the earlier run out too.
     """
-    before = _last(Path(results))
+    before = _last(place(results))
     old = {name: before.get(name) or {} for name in ("config", "weights")}
     if not old["config"]:
         return []

@@ -11,7 +11,6 @@ their fingerprint alone and quote no path and no library.
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from wsipipe.run.batch import Row, Running
 from wsipipe.run.row import slide_row
 from wsipipe.run.work import Report
+from wsipipe.store import place
 from wsipipe.store.records import plain
 
 LOG_FILE = "log.jsonl"
@@ -39,12 +39,12 @@ class Log:
     """
 
     def __init__(self, path: Path, run: str, *, deidentify: bool = False) -> None:
-        self._path, self._run, self._deidentify = path, run, deidentify
+        self.path, self._run, self._deidentify = path, run, deidentify
 
     def say(self, event: str, **facts: Any) -> None:
         """Append one event; facts that are None are left out."""
         told = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "run": self._run, "event": event}
-        append(self._path, told | {name: value for name, value in facts.items() if value is not None})
+        append(self.path, told | {name: value for name, value in facts.items() if value is not None})
 
     def slide_started(self, slide: Running) -> None:
         """A slide was prepared: its size is known."""
@@ -71,8 +71,4 @@ class Log:
 def append(path: Path, line: dict[str, Any]) -> None:
     """Append a JSON object as one line with one write: lines of two writers do not mix."""
     data = (json.dumps(plain(line), ensure_ascii=False, allow_nan=False) + "\n").encode()
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(handle, data)
-    finally:
-        os.close(handle)
+    place.append(path, data)

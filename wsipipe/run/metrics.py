@@ -15,7 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from wsipipe.run.tally import Tally
-from wsipipe.store.records import STATUSES, replace_file
+from wsipipe.store.place import replace_file
+from wsipipe.store.records import STATUSES
 
 METRICS_FILE = "metrics.prom"
 

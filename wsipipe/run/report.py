@@ -24,7 +24,8 @@ from wsipipe.run.tally import Tally
 from wsipipe.run.work import Job
 from wsipipe.stage import digest
 from wsipipe.store.layout import RUN_FILE, RUNS, SLIDES_FILE
-from wsipipe.store.records import plain, read_slides, replace_file, write_json, write_slides
+from wsipipe.store.place import place, replace_file
+from wsipipe.store.records import plain, read_slides, write_json, write_slides
 from wsipipe.store.write import sweep_records
 
 ERRORS = "errors"
@@ -100,7 +101,7 @@ class Journal:
         return told
 
     def _folders(self) -> tuple[Path, Path]:
-        results = Path(self.job.results)
+        results = place(self.job.results)
         kept = results / RUNS / self.key
         kept.mkdir(parents=True, exist_ok=True)
         return results, kept

@@ -23,6 +23,7 @@ from wsipipe.run.work import Job, Report
 from wsipipe.store import staging
 from wsipipe.store.layout import LAYERS_FILE
 from wsipipe.store.lease import Lease
+from wsipipe.store.place import flush, place
 from wsipipe.store.references import recorded
 
 
@@ -52,7 +53,7 @@ class Session:
         tell: Callable[[str], None] = print,
     ) -> None:
         self.journal, self._wait, self._overwrite, self._tell = journal, wait, overwrite, tell
-        self._results, self._job = Path(journal.job.results), journal.job
+        self._results, self._job = place(journal.job.results), journal.job
         self.tally = journal.tally
         self.tally.sources = sources
         self._lease = Lease(self._results, self._job.deidentify, self._beat)
@@ -106,6 +107,8 @@ class Session:
             with contextlib.suppress(OSError):  # a full disk: what matters is that the lease is given back
                 self._log.say("run_ended", status="ended" if kind is None else "interrupted", slides=self.tally.slides)
                 self._metrics.write()
+                for path in (self._log.path, self._layers):
+                    flush(path)
         finally:
             self._lease.release()
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from wsipipe.grid import Grid, shard_side
 from wsipipe.stage import Spec
+from wsipipe.store.place import place
 
 LAYOUT_VERSION = 1
 """Raised when a reader of an older version could misread a store; golden stores of each version are kept."""
@@ -37,12 +38,12 @@ PACKED_ROWS = 16_384
 
 def store_path(results: str | Path, slide_id: str) -> Path:
     """The Zarr group of a slide."""
-    return Path(results) / f"{slide_id}.zarr"
+    return place(results) / f"{slide_id}.zarr"
 
 
 def pictures_path(results: str | Path, slide_id: str) -> Path:
     """The folder of a slide's pictures."""
-    return Path(results) / slide_id
+    return place(results) / slide_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ import psutil
 
 from wsipipe.errors import StoreError, UsageError
 from wsipipe.store.layout import LEASE
-from wsipipe.store.records import replace_file, sync
+from wsipipe.store.place import place, replace_file, sync
 
 BEAT_S = 5.0
 """An owner writes its heartbeat this often."""
@@ -91,8 +91,9 @@ class Owner:
 
 def owner(results: str | Path) -> Owner | None:
     """Who holds a results directory, or held it last; None where nobody ever did."""
-    numbers = _numbers(Path(results) / LEASE)
-    return _read(Path(results) / LEASE, numbers[-1]) if numbers else None
+    folder = place(results) / LEASE
+    numbers = _numbers(folder)
+    return _read(folder, numbers[-1]) if numbers else None
 
 
 def _myself() -> Owner:

@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 
 from wsipipe.store.layout import COMPLETE, DONE, PACKED, WORK
+from wsipipe.store.place import place, zarr_store
 
 
 def share(store: str | Path, layers: Sequence[str]) -> float:
@@ -19,7 +20,7 @@ def share(store: str | Path, layers: Sequence[str]) -> float:
     done = total = 0.0
     for name in layers:
         try:
-            part, whole = _marks(Path(store) / WORK / name)
+            part, whole = _marks(place(store) / WORK / name)
         except (OSError, KeyError, ValueError):  # the run that is looked at packs this layer just now
             part, whole = 1, 1
         done, total = done + part, total + whole
@@ -31,8 +32,8 @@ def _marks(layer: Path) -> tuple[int, int]:
         return 1, 1
     if not (layer / DONE / "zarr.json").is_file() or not (layer / COMPLETE / "zarr.json").is_file():
         return 0, 1
-    marks = zarr.open_array(str(layer / DONE), mode="r")
-    if zarr.open_array(str(layer / COMPLETE), mode="r")[0]:
+    marks = zarr.open_array(zarr_store(layer / DONE), mode="r")
+    if zarr.open_array(zarr_store(layer / COMPLETE), mode="r")[0]:
         return marks.size, marks.size
     return int(np.asarray(marks[:]).sum()), marks.size
 
@@ -43,12 +44,12 @@ def unit_counts(store: str | Path) -> tuple[int, int]:
     A map step over kept tiles never marks units without tissue, so its count ends below the total.
     """
     done = total = 0
-    for layer in sorted((Path(store) / WORK).glob("*")):
+    for layer in sorted((place(store) / WORK).glob("*")):
         if not (layer / DONE / "zarr.json").is_file() or not (layer / COMPLETE / "zarr.json").is_file():
             continue
         try:
-            if not zarr.open_array(str(layer / COMPLETE), mode="r")[0]:
-                marks = np.asarray(zarr.open_array(str(layer / DONE), mode="r")[:])
+            if not zarr.open_array(zarr_store(layer / COMPLETE), mode="r")[0]:
+                marks = np.asarray(zarr.open_array(zarr_store(layer / DONE), mode="r")[:])
                 done, total = done + int(marks.sum()), total + marks.size
         except (OSError, KeyError, ValueError):  # the run that is looked at packs this layer just now
             continue

@@ -10,12 +10,12 @@ tables/`` and the root attributes, which only this module writes. Next room: `ws
 
 Everything is written under ``work/publishing``, which other tools ignore, and moved in place by `commit`. From the
 moment at which the old elements go until the root attributes are written the slide is not published: a reader says
-so, and a run that was killed then publishes again, to the same bytes.
+so, and a run that was killed then publishes again, to the same bytes. An object store can move nothing: there the old
+elements go in `begin`, and the new ones are written where they stay. The promise is the same, only the time longer.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,8 @@ import zarr
 
 from wsipipe.grid import Box, Frame, source_level
 from wsipipe.store.layout import LAYOUT_VERSION, WORK
-from wsipipe.store.records import plain, sync
+from wsipipe.store.place import moves, place, remove_tree, sync, unsynced, zarr_store
+from wsipipe.store.records import plain
 from wsipipe.store.tables import REGION
 
 PUBLISHING = "publishing"
@@ -60,7 +61,7 @@ class SlideFacts:
 
 
 def begin(root: str | Path) -> Path:
-    """An empty publication beside the published elements; whatever a killed one left is removed.
+    """An empty publication, beside the published elements where they can be moved; what a killed one left is removed.
 
     Returns
     -------
@@ -68,10 +69,16 @@ def begin(root: str | Path) -> Path:
         A Zarr group with the empty groups ``images, labels, shapes, tables``, to be handed to `write_image`,
         `write_labels`, `write_shapes` and `write_table`.
     """
-    work = zarr.open_group(str(root), mode="a", zarr_format=3).require_group(WORK)
-    staged = Path(root) / WORK / PUBLISHING
-    shutil.rmtree(staged, ignore_errors=True)
-    group = work.create_group(PUBLISHING, overwrite=True)
+    root = place(root)
+    group = zarr.open_group(zarr_store(root), mode="a", zarr_format=3)
+    work, staged = group.require_group(WORK), _staged(root)
+    if staged == root:
+        withdraw(root)
+        for kind in KINDS:
+            remove_tree(root / kind)
+    else:
+        remove_tree(staged, missing_ok=True)
+        group = work.create_group(PUBLISHING, overwrite=True)
     for kind in KINDS:
         group.create_group(kind)
     return staged
@@ -104,15 +111,9 @@ def commit(
     work : sequence of str
         Names of the work layers that it was made from.
     """
-    root = Path(root)
-    staged = root / WORK / PUBLISHING
-    _sync_tree(staged)
-    withdraw(root)
-    for kind in KINDS:
-        shutil.rmtree(root / kind, ignore_errors=True)
-        (staged / kind).rename(root / kind)
-    shutil.rmtree(staged)
-    sync(root)
+    root = place(root)
+    if (staged := _staged(root)) != root:
+        _move_in(root, staged)
     ours = {"layout": LAYOUT_VERSION, "published": key, "record": record, "config": config, "work": list(work)}
     _put(
         root,
@@ -125,9 +126,24 @@ def commit(
     )
 
 
+def _staged(root: Path) -> Path:
+    """Where a publication is written: beside what it will replace, or in its place where nothing can be moved."""
+    return root / WORK / PUBLISHING if moves(root) else root
+
+
+def _move_in(root: Path, staged: Path) -> None:
+    _sync_tree(staged)
+    withdraw(root)
+    for kind in KINDS:
+        remove_tree(root / kind, missing_ok=True)
+        (staged / kind).rename(root / kind)
+    remove_tree(staged)
+    sync(root)
+
+
 def withdraw(root: str | Path) -> None:
     """Say that a slide is not published; its elements stay until `commit` replaces them."""
-    _put(Path(root), {MARK: {"layout": LAYOUT_VERSION, "published": None}})
+    _put(place(root), {MARK: {"layout": LAYOUT_VERSION, "published": None}})
 
 
 def tile_spec(facts: SlideFacts) -> dict[str, Any]:
@@ -164,11 +180,11 @@ def slide_properties(facts: SlideFacts) -> dict[str, Any]:
 
 
 def _put(root: Path, attributes: Mapping[str, Any]) -> None:
-    zarr.open_group(str(root), mode="r+", zarr_format=3).attrs.put(plain(attributes))
+    zarr.open_group(zarr_store(root), mode="r+", zarr_format=3).attrs.put(plain(attributes))
     sync(root / "zarr.json")
     sync(root)
 
 
 def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
+    for path in unsynced(folder):
         sync(path)

@@ -6,6 +6,7 @@ Next room: `wsipipe.query`, which gives them to people.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from wsipipe.errors import StoreError
 from wsipipe.store import ome
 from wsipipe.store.layout import LAYOUT_VERSION
 from wsipipe.store.lazy import Lazy
+from wsipipe.store.place import place, zarr_store
 from wsipipe.store.publish import MARK
 from wsipipe.store.shapes import SHAPES_FILE
 from wsipipe.store.tables import ADJACENCY, CORRELATION, REGION_KEY, TABLE
@@ -100,11 +102,11 @@ def shapes(root: str | Path, name: str) -> gpd.GeoDataFrame:
     import pyarrow as pa
 
     marked(root)
-    path = Path(root) / "shapes" / name / SHAPES_FILE
+    path = place(root) / "shapes" / name / SHAPES_FILE
     if not path.is_file():
         return geopandas.GeoDataFrame({"geometry": []}, geometry="geometry")
     try:
-        return geopandas.read_parquet(path)
+        return geopandas.read_parquet(io.BytesIO(path.read_bytes()))
     except (pa.ArrowInvalid, ValueError) as error:
         raise _wrong(root, f"reading shapes {name!r}: {error}; {AGAIN}") from error
 
@@ -140,7 +142,7 @@ def picture(root: str | Path, element: str, *, level: int = 0, channel: int = 0,
     if not -len(datasets) <= level < len(datasets):
         raise _wrong(root, f"reading {element}: its levels are 0 to {len(datasets) - 1}, got {level}")
     level %= len(datasets)
-    array = _array(zarr.open_group(str(root), mode="r"), f"{element}/{datasets[level]['path']}", root)
+    array = _array(zarr.open_group(zarr_store(root), mode="r"), f"{element}/{datasets[level]['path']}", root)
     l0_scale = float(scales["coordinateTransformations"][0]["scale"][-1]) * 2.0**level
     mpp = float(datasets[level]["coordinateTransformations"][0]["scale"][-1])
     return Lazy(array, channel if array.ndim == 3 else None, top, l0_scale, mpp)
@@ -158,7 +160,7 @@ def small(root: str | Path, element: str, *, longest_px: int, channel: int = 0) 
 
 def _marked(root: str | Path) -> dict[str, Any]:
     try:
-        found = zarr.open_group(str(root), mode="r").attrs.get(MARK)
+        found = zarr.open_group(zarr_store(root), mode="r").attrs.get(MARK)
     except FileNotFoundError as error:
         raise _wrong(root, f"no slide's results here; {AGAIN}") from error
     if not isinstance(found, dict):
@@ -168,7 +170,7 @@ def _marked(root: str | Path) -> dict[str, Any]:
 
 def _table(root: str | Path, name: str) -> zarr.Group | None:
     marked(root)
-    tables = zarr.open_group(str(root), mode="r", path="tables")
+    tables = zarr.open_group(zarr_store(root), mode="r", path="tables")
     found = tables.get(name)
     return found if isinstance(found, zarr.Group) else None
 
@@ -182,7 +184,7 @@ def _element(stored: Any) -> Any:
 def _multiscale(root: str | Path, element: str) -> dict[str, Any]:
     marked(root)
     try:
-        described = zarr.open_group(str(root), mode="r", path=element).attrs.get(ome.INNER)
+        described = zarr.open_group(zarr_store(root), mode="r", path=element).attrs.get(ome.INNER)
     except FileNotFoundError as error:
         raise _wrong(root, f"{element} is not among what was published") from error
     if not isinstance(described, dict):
@@ -199,4 +201,4 @@ def _array(group: zarr.Group, path: str, root: str | Path) -> zarr.Array[Any]:
 
 
 def _wrong(root: str | Path, text: str) -> StoreError:
-    return StoreError(f"opening a slide's results: {text}", subject=Path(root).name)
+    return StoreError(f"opening a slide's results: {text}", subject=place(root).name)

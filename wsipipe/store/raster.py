@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from wsipipe.grid import Box, Frame, blocks, level_shapes, shard_side
 from wsipipe.store import ome
 from wsipipe.store.ome import Rgba
+from wsipipe.store.place import zarr_store
 
 CHUNK_PX = 512
 """Side of what a viewer reads at once."""
@@ -191,7 +192,7 @@ def _largest(pixels: Pixels) -> Pixels:
 
 
 def _element(root: str | Path, kind: str, name: str) -> zarr.Group:
-    parent = zarr.open_group(str(root), mode="a", zarr_format=3).require_group(kind)
+    parent = zarr.open_group(zarr_store(root), mode="a", zarr_format=3).require_group(kind)
     return parent.create_group(name, overwrite=True)
 
 
@@ -203,7 +204,7 @@ def _describe(element: zarr.Group, inner: dict[str, Any], outer: dict[str, Any])
 
 
 def _list_label(root: str | Path, name: str) -> None:
-    labels = zarr.open_group(str(root), mode="r+", path="labels")
+    labels = zarr.open_group(zarr_store(root), mode="r+", path="labels")
     listed = labels.attrs.get("ome", {})
     names = sorted({*(listed.get("labels", []) if isinstance(listed, dict) else []), name})
     labels.attrs.put({"ome": {"version": ome.SPATIALDATA_OME_VERSION, "labels": names}})

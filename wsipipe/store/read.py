@@ -16,11 +16,12 @@ from wsipipe.errors import StoreError
 from wsipipe.grid import Box
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import COMPLETE, DONE
+from wsipipe.store.place import place, zarr_store
 
 
 def is_created(layer: Layer) -> bool:
     """Whether the layer's marks exist (they are made last) or it is already packed."""
-    there = (Path(layer.root) / layer.group / DONE / "zarr.json").is_file()
+    there = (place(layer.root) / layer.group / DONE / "zarr.json").is_file()
     return there or is_complete(layer, packed=True)
 
 
@@ -33,7 +34,7 @@ def is_complete(layer: Layer, *, packed: bool | None = None) -> bool:
         Ask only the packed (True) or only the unpacked (False) form; either by default.
     """
     groups = [layer.packed_group, layer.group] if packed is None else [layer.packed_group if packed else layer.group]
-    return any(_marked_complete(Path(layer.root) / group) for group in groups)
+    return any(_marked_complete(place(layer.root) / group) for group in groups)
 
 
 def pending(layer: Layer, needed: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -89,13 +90,13 @@ def value(layer: Layer, name: str) -> NDArray[Any]:
 def _marked_complete(group: Path) -> bool:
     if not (group / COMPLETE / "zarr.json").is_file():
         return False
-    return bool(zarr.open_array(str(group / COMPLETE), mode="r")[0])
+    return bool(zarr.open_array(zarr_store(group / COMPLETE), mode="r")[0])
 
 
 def _group(layer: Layer) -> zarr.Group:
     path = layer.packed_group if is_complete(layer, packed=True) else layer.group
     try:
-        return zarr.open_group(layer.root, mode="r", path=path)
+        return zarr.open_group(zarr_store(layer.root), mode="r", path=path)
     except FileNotFoundError as error:
         raise StoreError(
             f"step {layer.name!r} has left no layer {path}; run the same command again", subject=Path(layer.root).name

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsipipe.errors import StoreError
+from wsipipe.store.place import place, replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,7 @@ def write_json(path: str | Path, value: Mapping[str, Any]) -> None:
 def read_json(path: str | Path) -> dict[str, Any]:
     """A record. Raises StoreError where the file is missing or is not one."""
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = json.loads(place(path).read_bytes().decode("utf-8"))
     except FileNotFoundError as error:
         raise StoreError("reading a record: no such file; give the --out of a run", subject=str(path)) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -101,30 +102,6 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise StoreError("reading a record: it is no JSON object; run the same command again", subject=str(path))
     return value
-
-
-def replace_file(path: str | Path, data: bytes) -> None:
-    """Put `data` in place of a file: written beside it, synced, renamed, and the folder synced.
-
-    A reader sees the old file or the new one. A killed writer leaves a ``*.partial``, which `write.sweep` removes.
-    """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Flush one file's bytes, or one folder's names, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def plain(value: Any) -> Any:
@@ -142,7 +119,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
         return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return str(value) if isinstance(value, Path) else os.fspath(value)
     import pandas as pd
 
     if value is pd.NA:
@@ -163,7 +140,7 @@ def _table(path: str | Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(pa.BufferReader(Path(path).read_bytes())).read()
+        table = pq.ParquetFile(pa.BufferReader(place(path).read_bytes())).read()
     except FileNotFoundError as error:
         raise StoreError(
             "reading the slides' rows: no such file; give the --out of a run", subject=str(path)

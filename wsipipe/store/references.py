@@ -19,6 +19,7 @@ from pathlib import Path
 
 from wsipipe.errors import StoreError
 from wsipipe.store.layout import LAYERS_FILE, LEASE, OVERWRITING, PACKED, RUN_FILE, RUNS, WORK
+from wsipipe.store.place import place
 from wsipipe.store.publish import PUBLISHING
 from wsipipe.store.published import marked
 
@@ -50,20 +51,20 @@ def recorded(path: Path) -> dict[str, list[str]]:
 
 def unrecorded(results: str | Path) -> list[str]:
     """Keys of the runs that left no record of their layers."""
-    runs = sorted(path.parent for path in (Path(results) / RUNS).glob(f"*/{RUN_FILE}"))
+    runs = sorted(path.parent for path in (place(results) / RUNS).glob(f"*/{RUN_FILE}"))
     return [run.name for run in runs if not (run / LAYERS_FILE).is_file()]
 
 
 def leftovers(results: str | Path) -> list[Leftover]:
     """All that may go, by path."""
-    root = Path(results)
+    root = place(results)
     found = [*_layers(root), *_staging(root), *_partials(root), *_leases(root)]
     return sorted(found, key=lambda one: one.path)
 
 
 def remove(results: str | Path, found: list[Leftover]) -> int:
     """Remove leftovers; returns the bytes freed. Nothing outside the results directory is touched, no link followed."""
-    root = Path(results)
+    root = place(results)
     for one in found:
         path = root / one.path
         if path.is_dir() and not path.is_symlink():

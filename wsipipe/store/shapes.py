@@ -5,6 +5,7 @@ Enters: GeoDataFrames. Leaves: ``shapes/<name>/shapes.parquet``. Next room: `wsi
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import zarr
 from numpy.typing import NDArray
 
 from wsipipe.store import ome
+from wsipipe.store.place import place, zarr_store
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -38,11 +40,13 @@ def write_shapes(root: str | Path, name: str, shapes: gpd.GeoDataFrame) -> None:
     -----
     Equal rows give equal bytes: the file names its writers' versions but no time.
     """
-    parent = zarr.open_group(str(root), mode="a", zarr_format=3).require_group("shapes")
+    parent = zarr.open_group(zarr_store(root), mode="a", zarr_format=3).require_group("shapes")
     if len(shapes) == 0:
         return
     group = parent.create_group(name, overwrite=True)
-    shapes.to_parquet(Path(root) / "shapes" / name / SHAPES_FILE, compression="zstd")
+    sink = io.BytesIO()
+    shapes.to_parquet(sink, compression="zstd")
+    (place(root) / "shapes" / name / SHAPES_FILE).write_bytes(sink.getvalue())
     group.attrs.put(
         {
             "encoding-type": "ngff:shapes",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from wsipipe.errors import UsageError
 from wsipipe.store.layout import OVERWRITING, PACKED, WORK, pictures_path, store_path
-from wsipipe.store.records import replace_file, sync
+from wsipipe.store.place import moves, place, replace_file, sync
 
 REPLACED = "replaced"
 """A file per slide that was put in place."""
@@ -39,22 +39,27 @@ def begin(results: str | Path, key: str) -> Path:
         raise UsageError(
             "--overwrite exchanges folders, which an object store cannot: give another --out", subject=str(results)
         )
-    folder = Path(results) / OVERWRITING / key
+    folder = place(results) / OVERWRITING / key
+    if not moves(folder):
+        raise UsageError(
+            "--overwrite swaps folders, which an object store cannot do: give a new prefix as --out",
+            subject=str(results),
+        )
     (folder / REPLACED).mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def replaced(folder: str | Path) -> int:
     """How many slides an overwrite has put in place so far."""
-    return len(list((Path(folder) / REPLACED).glob("*")))
+    return len(list((place(folder) / REPLACED).glob("*")))
 
 
 def is_replaced(folder: str | Path, results: str | Path, slide_id: str) -> bool:
     """Whether this overwrite has put the slide in place; one that was killed while it did so is brought to its end."""
     fresh = store_path(results, slide_id) / WORK / FRESH
-    if fresh.is_file() and fresh.read_bytes() == Path(folder).name.encode():
-        _after_exchange(Path(folder), Path(results), slide_id)
-    return (Path(folder) / REPLACED / slide_id).is_file()
+    if fresh.is_file() and fresh.read_bytes() == place(folder).name.encode():
+        _after_exchange(place(folder), place(results), slide_id)
+    return (place(folder) / REPLACED / slide_id).is_file()
 
 
 def put_in_place(folder: str | Path, results: str | Path, slide_id: str) -> None:
@@ -62,19 +67,19 @@ def put_in_place(folder: str | Path, results: str | Path, slide_id: str) -> None
     new, old = store_path(folder, slide_id), store_path(results, slide_id)
     if old.is_dir():
         _keep_other_layers(old / WORK, new / WORK)
-    replace_file(new / WORK / FRESH, Path(folder).name.encode())
+    replace_file(new / WORK / FRESH, place(folder).name.encode())
     if old.is_dir():
         _exchange(new, old)
     else:
         new.rename(old)
-    sync(Path(results))
-    _after_exchange(Path(folder), Path(results), slide_id)
+    sync(place(results))
+    _after_exchange(place(folder), place(results), slide_id)
 
 
 def end(folder: str | Path) -> None:
     """Forget an overwrite that has come to its end."""
     shutil.rmtree(folder, ignore_errors=True)
-    above = Path(folder).parent
+    above = place(folder).parent
     if above.is_dir() and not any(above.iterdir()):
         above.rmdir()
 

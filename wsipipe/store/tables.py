@@ -16,6 +16,7 @@ import zarr
 from numpy.typing import NDArray
 
 from wsipipe.grid import Box, Frame, Grid
+from wsipipe.store.place import zarr_store
 from wsipipe.store.records import PROBABILITY_COLUMNS
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def write_table(
     """
     if len(tiles) != len(features):
         raise ValueError(f"one feature vector per tile: {len(features)} for {len(tiles)} tiles")
-    tables = zarr.open_group(str(root), mode="a", zarr_format=3).require_group("tables")
+    tables = zarr.open_group(zarr_store(root), mode="a", zarr_format=3).require_group("tables")
     if len(tiles) == 0:
         return
     import anndata

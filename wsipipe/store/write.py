@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +24,8 @@ from wsipipe.grid import Box, Grid, blocks
 from wsipipe.stage import Spec
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import COMPLETE, DONE, RUNS, WORK, Geometry, geometry
+from wsipipe.store.place import is_remote, place, remove_tree, sync, unsynced, zarr_store
 from wsipipe.store.read import is_complete, is_created, member
-from wsipipe.store.records import sync
 
 STALE_S = 3600.0
 """A ``*.partial`` file older than this was left by a killed writer."""
@@ -39,7 +38,7 @@ def create(layer: Layer) -> None:
     """
     if is_created(layer):
         return
-    root = zarr.open_group(layer.root, mode="a", zarr_format=3)
+    root = zarr.open_group(zarr_store(layer.root), mode="a", zarr_format=3)
     group = root.require_group(WORK).create_group(Path(layer.group).name, overwrite=True)
     group.attrs.update({"step": layer.name, "key": layer.key})
     if layer.grid is not None:
@@ -47,9 +46,9 @@ def create(layer: Layer) -> None:
             _create_array(group, spec, geometry(spec, layer.grid))
     units = layer.grid.n_units if layer.grid else 1
     group.create_array(COMPLETE, shape=(1,), chunks=(1,), dtype="uint8", fill_value=0)
-    _sync_tree(Path(layer.root) / layer.group)
+    _sync_tree(place(layer.root) / layer.group)
     group.create_array(DONE, shape=(units,), chunks=(1,), dtype="uint8", fill_value=0)
-    _sync(Path(layer.root) / layer.group / DONE / "zarr.json")
+    _sync(place(layer.root) / layer.group / DONE / "zarr.json")
 
 
 def write_unit(layer: Layer, unit: int, ids: NDArray[np.int64], batch: Mapping[str, NDArray[Any]]) -> int:
@@ -72,7 +71,7 @@ def write_unit(layer: Layer, unit: int, ids: NDArray[np.int64], batch: Mapping[s
         Bytes handed over, before compression.
     """
     grid = _grid(layer)
-    group = zarr.open_group(layer.root, mode="r+", path=layer.group, zarr_format=3)
+    group = zarr.open_group(zarr_store(layer.root), mode="r+", path=layer.group, zarr_format=3)
     written = 0
     for spec in layer.specs:
         whole, where = _placed(spec, grid, unit, ids, batch[spec.name])
@@ -88,14 +87,14 @@ def write_slide(layer: Layer, arrays: Mapping[str, NDArray[Any]]) -> int:
     """Write a layer without a grid: each small array whole, then the mark and `complete`; returns bytes."""
     create(layer)
     written = 0
-    group = zarr.open_group(layer.root, mode="r+", path=layer.group, zarr_format=3)
+    group = zarr.open_group(zarr_store(layer.root), mode="r+", path=layer.group, zarr_format=3)
     for spec in layer.specs:
         value = np.asarray(arrays[spec.name], dtype=spec.dtype)
         chunks = tuple(max(1, side) for side in value.shape)
         array = group.create_array(spec.name, shape=value.shape, chunks=chunks, dtype=spec.dtype, overwrite=True)
         array[...] = value
         written += value.nbytes
-        _sync(Path(layer.root) / layer.group / spec.name / "zarr.json")
+        _sync(place(layer.root) / layer.group / spec.name / "zarr.json")
         _sync_chunk(layer, spec.name, array, tuple(slice(0, side) for side in value.shape))
     _mark(layer, group, 0)
     complete(layer)
@@ -109,14 +108,14 @@ def _mark(layer: Layer, group: zarr.Group, unit: int) -> None:
     would be unreadable, and `complete` must not be believed before the marks are.
     """
     member(layer, group, DONE)[unit] = 1
-    _sync(Path(layer.root) / layer.group / DONE / "c" / str(unit))
+    _sync(place(layer.root) / layer.group / DONE / "c" / str(unit))
 
 
 def complete(layer: Layer) -> None:
     """Say that every unit that had to be done is done. The last write of a layer."""
-    group = zarr.open_group(layer.root, mode="r+", path=layer.group, zarr_format=3)
+    group = zarr.open_group(zarr_store(layer.root), mode="r+", path=layer.group, zarr_format=3)
     member(layer, group, COMPLETE)[0] = 1
-    _sync(Path(layer.root) / layer.group / COMPLETE / "c" / "0")
+    _sync(place(layer.root) / layer.group / COMPLETE / "c" / "0")
 
 
 def pack(layer: Layer) -> None:
@@ -130,13 +129,12 @@ def pack(layer: Layer) -> None:
         return
     if not is_complete(layer, packed=True):
         _copy_packed(layer, layer.grid)
-    if (Path(layer.root) / layer.group).exists():
-        shutil.rmtree(Path(layer.root) / layer.group)
+    remove_tree(place(layer.root) / layer.group, missing_ok=True)
 
 
 def _copy_packed(layer: Layer, grid: Grid) -> None:
-    source = zarr.open_group(layer.root, mode="r", path=layer.group)
-    work = zarr.open_group(layer.root, mode="r+", path=WORK, zarr_format=3)
+    source = zarr.open_group(zarr_store(layer.root), mode="r", path=layer.group)
+    work = zarr.open_group(zarr_store(layer.root), mode="r+", path=WORK, zarr_format=3)
     target = work.create_group(Path(layer.packed_group).name, overwrite=True)
     target.attrs.update(dict(source.attrs))
     for spec in layer.specs:
@@ -144,13 +142,15 @@ def _copy_packed(layer: Layer, grid: Grid) -> None:
         for box in _pack_boxes(array):
             array[box] = np.asarray(member(layer, source, spec.name)[box])
     mark = target.create_array(COMPLETE, shape=(1,), chunks=(1,), dtype="uint8", fill_value=0)
-    _sync_tree(Path(layer.root) / layer.packed_group)
+    _sync_tree(place(layer.root) / layer.packed_group)
     mark[0] = 1
-    _sync(Path(layer.root) / layer.packed_group / COMPLETE / "c" / "0")
+    _sync(place(layer.root) / layer.packed_group / COMPLETE / "c" / "0")
 
 
 def sweep(root: str | Path, *, older_s: float = STALE_S) -> int:
     """Remove ``*.partial`` files that killed writers left below `root`; returns how many."""
+    if is_remote(root):
+        return 0  # an object is there whole or not at all
     limit, swept = time.time() - older_s, 0
     for folder, _, names in os.walk(root):  # unlike rglob it bears folders that a live writer removes meanwhile
         for path in (Path(folder) / name for name in names if name.endswith(".partial")):
@@ -163,7 +163,9 @@ def sweep(root: str | Path, *, older_s: float = STALE_S) -> int:
 
 def sweep_records(results: str | Path) -> int:
     """Remove ``*.partial`` files beside the records of a results directory, whose lease is held; returns how many."""
-    folder = Path(results)
+    folder = place(results)
+    if is_remote(folder):
+        return 0
     found = [*folder.glob("*.partial"), *(folder / RUNS).rglob("*.partial")]
     for path in found:
         path.unlink(missing_ok=True)
@@ -220,7 +222,7 @@ def _sync_chunk(layer: Layer, name: str, array: zarr.Array[Any], where: tuple[sl
     side = array.shards or array.chunks
     index = tuple(part.start // step for part, step in zip(where, side, strict=False))
     index += (0,) * (len(array.shape) - len(index))
-    _sync(Path(layer.root) / layer.group / name / array.metadata.encode_chunk_key(index))
+    _sync(place(layer.root) / layer.group / name / array.metadata.encode_chunk_key(index))
 
 
 def _sync(path: Path) -> None:
@@ -228,7 +230,7 @@ def _sync(path: Path) -> None:
 
     A unit's chunk ``c/5/0`` comes with new folders, and a folder's name is only safe once the one above it is synced.
     """
-    if not path.exists():
+    if is_remote(path) or not path.exists():
         return
     above = list(path.parents)
     array = next(index for index, folder in enumerate(above) if (folder / "zarr.json").exists())
@@ -237,6 +239,6 @@ def _sync(path: Path) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
+    for path in unsynced(folder):
         if path.is_file():
             _sync(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsipipe.errors import StoreError
-from wsipipe.store.records import replace_file
+from wsipipe.store.place import replace_file
 
 
 def put(path: Path, data: bytes, *, what: str) -> None:
