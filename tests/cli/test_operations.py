@@ -169,9 +169,9 @@ def test_clean_lists_asks_and_removes(changed: tuple[Path, Answer], slide: Path,
     (store / "x.partial").write_text("1234")
     told = wsipipe("clean", out, "--dry-run", "--json").json
     kinds = [one["kind"] for one in told["leftovers"]]
-    assert (kinds.count("layer"), kinds.count("partial"), kinds.count("staging")) == (3, 1, 1)  # graph, category, gate
+    assert (kinds.count("layer"), kinds.count("partial"), kinds.count("staging")) == (2, 1, 1)  # graph, category
     layers = [Path(one["path"]).name.split("-")[0] for one in told["leftovers"] if one["kind"] == "layer"]
-    assert layers == ["category", "gate", "graph"]
+    assert layers == ["category", "graph"]
     before = contents(out)
     refused = wsipipe("clean", out)
     assert (refused.code, refused.out) == (2, "")
