@@ -21,7 +21,7 @@ from wsipipe.store.lazy import Lazy
 from wsipipe.store.place import place, zarr_store
 from wsipipe.store.publish import MARK
 from wsipipe.store.shapes import SHAPES_FILE
-from wsipipe.store.tables import ADJACENCY, CORRELATION, REGION_KEY, TABLE
+from wsipipe.store.tables import ADJACENCY, CORRELATION, REGION, REGION_KEY, TABLE
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -54,6 +54,19 @@ def marked(root: str | Path) -> dict[str, Any]:
     if not found.get("published"):
         raise _wrong(root, f"nothing is published in it, a run was interrupted; {AGAIN}")
     return found
+
+
+def facts(root: str | Path) -> dict[str, Any]:
+    """What other tools are told of the slide: ``slide_properties``, and ``tile_spec`` of the kept tiles.
+
+    Keys are those of `wsipipe.store.publish.slide_properties` and `wsipipe.store.publish.tile_spec`, in one mapping:
+    ``shape, level_shape, level_downsample, mpp, magnification, bounds`` and ``tile`` (a mapping of its own).
+    """
+    marked(root)
+    attributes = zarr.open_group(str(root), mode="r").attrs
+    told: Any = attributes["slide_properties"]
+    specs: Any = attributes["tile_spec"]
+    return {**told, "tile": dict(specs[REGION])}
 
 
 def tiles(root: str | Path, *, table: str = TABLE) -> pd.DataFrame:
