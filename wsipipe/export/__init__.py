@@ -5,7 +5,8 @@ people's tools. Every format is a module of this room and a line of `wsipipe.exp
 imported when it is asked for.
 """
 
+from wsipipe.export.annotation_import import Imported, import_annotations
 from wsipipe.export.job import Options
 from wsipipe.export.registry import FORMATS, export
 
-__all__ = ["FORMATS", "Options", "export"]
+__all__ = ["FORMATS", "Imported", "Options", "export", "import_annotations"]

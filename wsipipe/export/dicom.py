@@ -30,6 +30,7 @@ from wsipipe.export.dicom_terms import (
     SEG_SERIES,
     SR_SERIES,
     algorithm,
+    instance_uid,
     own,
     settle,
     uid,
@@ -75,19 +76,19 @@ def _objects(job: Job, slide: SlideResult) -> Iterator[tuple[str, Any]]:
         warnings.filterwarnings("ignore", module="highdicom")  # of names and codes that a source lacks
         groups = annotation_groups(job, slide, source.l0_scale)
         if groups:
-            yield FILES[1], _annotations(slide, source, groups)
+            yield FILES[1], _annotations(slide, source, groups, tiles=job.options.tiles)
         yield FILES[2], _segmentation(slide, source)
         yield FILES[3], _report(slide, source)
 
 
-def _annotations(slide: SlideResult, source: Source, groups: list[Any]) -> Any:
+def _annotations(slide: SlideResult, source: Source, groups: list[Any], *, tiles: str) -> Any:
     return hd.ann.MicroscopyBulkSimpleAnnotations(
         source_images=[source.dataset],
         annotation_coordinate_type=hd.ann.AnnotationCoordinateTypeValues.SCOORD,
         annotation_groups=groups,
-        series_instance_uid=uid(f"{slide.id}/annotations-series"),
+        series_instance_uid=instance_uid(slide, "annotations-series"),
         series_number=ANN_SERIES,
-        sop_instance_uid=uid(f"{slide.id}/annotations"),
+        sop_instance_uid=instance_uid(slide, f"annotations-{tiles}"),
         instance_number=1,
         content_label="TILES",
         content_description=NOTICE,
@@ -107,7 +108,7 @@ def _segmentation(slide: SlideResult, source: Source) -> Any:
         segmented_property_type=codes.SCT.Lesion,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm(),
-        tracking_uid=uid(f"{slide.id}/lesion-tracking"),
+        tracking_uid=instance_uid(slide, "lesion-tracking"),
         tracking_id="suspected lesion",
     )
     found = hd.seg.Segmentation(
@@ -115,9 +116,9 @@ def _segmentation(slide: SlideResult, source: Source) -> Any:
         pixel_array=pixels[None],
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[description],
-        series_instance_uid=uid(f"{slide.id}/lesion-series"),
+        series_instance_uid=instance_uid(slide, "lesion-series"),
         series_number=SEG_SERIES,
-        sop_instance_uid=uid(f"{slide.id}/lesion"),
+        sop_instance_uid=instance_uid(slide, "lesion"),
         instance_number=1,
         content_label="LESION",
         content_description=NOTICE,
@@ -149,7 +150,7 @@ def _position(source: Source, spacing: float) -> Any:
 
 def _report(slide: SlideResult, source: Source) -> Any:
     measurements = hd.sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(uid(f"{slide.id}/category-tracking"), "gastric category"),
+        tracking_identifier=hd.sr.TrackingIdentifier(instance_uid(slide, "category-tracking"), "gastric category"),
         finding_type=own("slide-category", "Gastric category of the slide"),
         algorithm_id=hd.sr.AlgorithmIdentification("wsipipe", __version__),
         measurements=_probabilities(slide),
@@ -171,9 +172,9 @@ def _report(slide: SlideResult, source: Source) -> Any:
     return hd.sr.ComprehensiveSR(
         evidence=[source.dataset],
         content=content,
-        series_instance_uid=uid(f"{slide.id}/report-series"),
+        series_instance_uid=instance_uid(slide, "report-series"),
         series_number=SR_SERIES,
-        sop_instance_uid=uid(f"{slide.id}/report"),
+        sop_instance_uid=instance_uid(slide, "report"),
         instance_number=1,
         manufacturer=MAKER["manufacturer"],
         is_complete=True,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 
-from wsipipe.export.dicom_terms import algorithm, column_code, own, uid
+from wsipipe.export.dicom_terms import algorithm, column_code, instance_uid, own
 from wsipipe.export.job import Job
 from wsipipe.query import SlideResult
 
@@ -32,20 +32,20 @@ def annotation_groups(job: Job, slide: SlideResult, l0_scale: float) -> list[Any
     tiles, regions = job.tiles(slide), slide.regions
     groups = []
     if len(tiles):
-        groups.append(_group(slide.id, "tiles", _rectangles(tiles, l0_scale), _measured(tiles)))
+        groups.append(_group(slide, "tiles", _rectangles(tiles, l0_scale), _measured(tiles)))
     if len(regions):
         rings, rows = _rings(regions, l0_scale)
         table = regions.drop(columns="geometry").iloc[rows]
-        groups.append(_group(slide.id, "regions", rings, _measured(table), number=len(groups) + 1))
+        groups.append(_group(slide, "regions", rings, _measured(table), number=len(groups) + 1))
     return groups
 
 
-def _group(slide_id: str, name: str, graphics: list[Any], measured: list[Any], *, number: int = 1) -> Any:
+def _group(slide: SlideResult, name: str, graphics: list[Any], measured: list[Any], *, number: int = 1) -> Any:
     tile = name == "tiles"
     kinds = hd.ann.GraphicTypeValues
     return hd.ann.AnnotationGroup(
         number=number,
-        uid=uid(f"{slide_id}/{name}-group"),
+        uid=instance_uid(slide, f"{name}-group"),
         label=name,
         annotated_property_category=(
             codes.SCT.SpatialAndRelationalConcept if tile else codes.SCT.MorphologicallyAbnormalStructure

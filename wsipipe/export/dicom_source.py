@@ -27,7 +27,7 @@ from pydicom.uid import JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage
 
 from wsipipe import __version__
 from wsipipe.errors import UsageError
-from wsipipe.export.dicom_terms import SOURCE_SERIES, uid
+from wsipipe.export.dicom_terms import SOURCE_SERIES, instance_uid, uid
 from wsipipe.query import SlideResult
 from wsipipe.slide.dicom_files import series_of, volumes_of
 from wsipipe.store import published
@@ -138,12 +138,12 @@ def _identify(made: Dataset, slide: SlideResult) -> None:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = (
         VLWholeSlideMicroscopyImageStorage,
-        uid(f"{slide.id}/source"),
+        instance_uid(slide, "source"),
     )
     meta.TransferSyntaxUID, meta.ImplementationClassUID = JPEGBaseline8Bit, uid("implementation")
     made.file_meta = meta
     made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    made.StudyInstanceUID, made.SeriesInstanceUID = uid(f"{slide.id}/study"), uid(f"{slide.id}/source-series")
+    made.StudyInstanceUID, made.SeriesInstanceUID = uid(f"{slide.id}/study"), instance_uid(slide, "source-series")
     made.FrameOfReferenceUID, made.PositionReferenceIndicator = uid(f"{slide.id}/frame"), "SLIDE_CORNER"
     for name in (
         "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber",

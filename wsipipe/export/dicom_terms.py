@@ -18,6 +18,8 @@ from pydicom.uid import UID
 
 from wsipipe import __version__
 from wsipipe.export.text import named_uuid
+from wsipipe.query import SlideResult
+from wsipipe.store import published
 
 SCHEME = "99WSIPIPE"
 MEANINGS = {
@@ -39,6 +41,11 @@ MAKER = {
 def uid(name: str) -> UID:
     """The UID of a name: its UUID (version 5) under the root 2.25."""
     return UID(f"2.25.{named_uuid(name).int}")
+
+
+def instance_uid(slide: SlideResult, name: str) -> UID:
+    """The UID of something made of a slide's results: another setting of the run, another UID."""
+    return uid(f"{slide.id}/{published.marked(slide.path)['published']}/{name}")
 
 
 def own(value: str, meaning: str) -> CodedConcept:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def read_mask(path: Path, l0_shape: tuple[int, int], category: str) -> Truth:
         with np.load(path, allow_pickle=False) as stored:
             return Truth(_checked(stored["category"], path, category))
     if name.endswith((".geojson", ".geojson.gz", ".json")):
-        return Truth(draw_outlines(_features(path), l0_shape, path))
+        return Truth(draw_outlines(features_of(read_json(path), path), l0_shape, path))
     if name.endswith(".zarr"):
         return Truth(_checked(_labels(path), path, category))
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -129,19 +130,32 @@ def _checked(values: NDArray[Any], path: Path, category: str) -> Mask:
     return plane.astype(np.uint8)
 
 
-def _features(path: Path) -> Iterator[dict[str, Any]]:
+def read_json(path: Path) -> Any:
+    """What a ``.json``, ``.geojson`` or ``.gz`` of one holds. Raises UsageError where it is none."""
     try:
         opener = gzip.open if path.name.endswith(".gz") else open
         with opener(path, "rt", encoding="utf-8") as handle:
-            whole = json.load(handle)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            return json.load(handle)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise _unreadable(path, " ".join(str(error).split())) from error
+
+
+def features_of(whole: Any, path: Path) -> Iterator[dict[str, Any]]:
+    """The features with a geometry of a FeatureCollection, of one Feature or of a list of them."""
     features = whole.get("features", [whole]) if isinstance(whole, dict) else whole
+    if not isinstance(features, list) or not all(isinstance(item, dict) for item in features):
+        raise _unreadable(path, "it is no GeoJSON: a FeatureCollection, a Feature or a list of features")
     yield from (item for item in features if item.get("geometry"))
 
 
+def class_name(item: dict[str, Any]) -> str:
+    """A feature's class as QuPath stores it; empty where it has none."""
+    told = (item.get("properties") or {}).get("classification") or {}
+    return str(told.get("name") or "" if isinstance(told, dict) else told)
+
+
 def _category(item: dict[str, Any], path: Path) -> int:
-    name = str((item.get("properties", {}).get("classification") or {}).get("name", ""))
+    name = class_name(item)
     found = name.strip().lower().replace("-", "_").replace(" ", "_")
     if found not in CATEGORIES:
         raise UsageError(
