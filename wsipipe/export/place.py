@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wsipipe.errors import UsageError
-from wsipipe.store.records import sync
+from wsipipe.store.place import sync
 
 
 @contextmanager

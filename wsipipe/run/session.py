@@ -66,11 +66,10 @@ class Session:
 
     def __enter__(self) -> Session:
         self._lease.take(wait=self._wait, tell=self._tell)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._lease.release)
             self._begin()
-        except BaseException:
-            self._lease.release()
-            raise
+            undo.pop_all()
         return self
 
     def _begin(self) -> None:
