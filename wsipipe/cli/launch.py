@@ -66,7 +66,8 @@ def start(launch: Launch, options: Options) -> int:
     return FAILED if any(row.status == "failed" for row in rows) else DONE
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """A line for people, on stderr."""
     typer.echo(f"wsipipe: {line}", err=True)
 
 
@@ -76,11 +77,11 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> lis
     workers = min(options.workers, 1) if launch.device == "cuda" else options.workers  # one process owns the GPU
     how = {"wait": options.wait, "overwrite": options.overwrite}
     with (
-        Session(journal, sources=len(found), tell=_say, **how) as session,
+        Session(journal, sources=len(found), tell=say, **how) as session,
         Pool(workers=workers, threads=options.threads) as pool,
         bars,
     ):
-        batch = Batch(session.job, found, pool, _Noted(bars, journal, session))
+        batch = Batch(session.job, found, pool, Noted(bars, journal, session))
         try:
             rows = batch.run()
         except KeyboardInterrupt:
@@ -92,29 +93,33 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> lis
     return rows
 
 
-class _Noted:
+class Noted:
     """The progress bars, the session, and the journal after every slide."""
 
     def __init__(self, bars: Bars, journal: Journal, session: Session) -> None:
         self._bars, self._journal, self._session = bars, journal, session
-        self._rows: list[Row] = []
+        self.rows: list[Row] = []
 
     def slide_started(self, slide: Running) -> None:
+        """A slide was prepared."""
         self._session.slide_started(slide)
         self._bars.slide_started(slide)
 
     def step_started(self, slide: Running, units: int) -> None:
+        """A slide came to its next step."""
         self._session.step_started(slide, units)
         self._bars.step_started(slide, units)
 
     def task_done(self, slide: Running, report: Report) -> None:
+        """A unit or a whole step is done."""
         self._session.task_done(slide, report)
         self._bars.task_done(slide, report)
 
     def slide_ended(self, row: Row) -> None:
-        self._rows.append(row)
+        """A slide is done, failed or skipped; its row is written."""
+        self.rows = [*(one for one in self.rows if one.source != row.source), row]
         self._session.slide_ended(row)
-        self._journal.note(self._rows)
+        self._journal.note(self.rows)
         self._bars.slide_ended(row)
 
 

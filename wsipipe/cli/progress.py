@@ -63,6 +63,11 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
+    def more(self, slides: int) -> None:
+        """So many slides were added to the batch."""
+        total = self._progress.tasks[0].total or 0
+        self._progress.update(self._batch, total=total + slides)
+
     def slide_started(self, slide: Running) -> None:
         """Open the slide's bar."""
         self._bars[slide.prepared.id] = self._progress.add_task(f"  {slide.prepared.id}", total=None, unit="")

@@ -74,7 +74,7 @@ def gastric(
     """Classify gastric H&E slides: negative, low-grade, high-grade neoplasia, invasive carcinoma."""
     from wsipipe.pipelines import gastric as page  # deferred: --help stays quick
 
-    sets = _sets(set_, mpp_policy=mpp_policy, device=device)
+    sets = settings(set_, mpp_policy=mpp_policy, device=device)
     launch = page.launch(config, sets, untrained=untrained)
     from wsipipe.cli.launch import Options, start
 
@@ -93,7 +93,7 @@ def gastric(
     raise typer.Exit(start(launch, options))
 
 
-def _sets(given: list[str] | None, *, mpp_policy: str | None, device: str | None) -> list[str]:
+def settings(given: list[str] | None, *, mpp_policy: str | None, device: str | None) -> list[str]:
     """Options that stand for a setting, as ``--set`` texts; later ones win."""
     found = list(given or ())
     if mpp_policy is not None:

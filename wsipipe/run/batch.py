@@ -111,6 +111,10 @@ class Batch:
         self.admitted = self.turn = 0
         self.held: dict[int, tuple[Running, Any]] = {}
 
+    def add(self, sources: Iterable[Source]) -> None:
+        """More sources while it runs, for an observer to hand over."""
+        self.sources.extend(sources)
+
     def run(self) -> list[Row]:
         """Work until every source has a row; rows are in the order in which slides ended."""
         self._feed()

@@ -4,8 +4,8 @@ Enters: what a batch tells its observer. Leaves: lines, each appended with one w
 whole ones. The terminal hears none of it. Next rooms: people, with `jq` or DuckDB.
 
 Every line has ``time`` (UTC), ``run`` (the run's random id) and ``event``: run_started, setting_changed,
-slide_started, step_started, unit_done, step_done, slide_ended, run_ended. A de-identified run's lines name slides by
-their fingerprint alone and quote no path and no library.
+slide_started, step_started, unit_done, step_done, task_failed, slide_ended, run_ended. A de-identified run's lines
+name slides by their fingerprint alone and quote no path and no library.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from wsipipe.run.batch import Row, Running
-from wsipipe.run.row import slide_row
+from wsipipe.run.pool import Failure
+from wsipipe.run.row import readable, slide_row
 from wsipipe.run.work import Report
 from wsipipe.store import place
 from wsipipe.store.records import plain
@@ -61,6 +62,14 @@ class Log:
         facts = {"unit": report.unit, "seconds": round(report.seconds, 4), "tiles": report.tiles}
         sizes = {"read_bytes": report.read, "written_bytes": report.written}
         self.say(event, slide=slide.prepared.id, step=report.step, **facts, **sizes)
+
+    def task_failed(self, slide: Running, failure: Failure, *, unit: int | None = None, again: bool = False) -> None:
+        """A task failed; what a library said of it is left out of a de-identified log, where it may quote a path."""
+        known = slide.work
+        told = {"error": type(failure.error).__name__, "again": again, "unit": unit}
+        reason = None if self._deidentify else readable(failure.error.message)
+        where = {"slide": known.id, "step": slide.step_name} if known else {}
+        self.say("task_failed", **where, **told, reason=reason)
 
     def slide_ended(self, row: Row) -> None:
         """A slide is done, failed or skipped."""

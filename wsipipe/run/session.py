@@ -17,6 +17,7 @@ from wsipipe.run.batch import Row, Running
 from wsipipe.run.changes import changed
 from wsipipe.run.log import LOG_FILE, Log, append
 from wsipipe.run.metrics import METRICS_FILE, Metrics
+from wsipipe.run.pool import Failure
 from wsipipe.run.report import Journal
 from wsipipe.run.row import told_config
 from wsipipe.run.work import Job, Report
@@ -136,6 +137,10 @@ class Session:
         self._lease.check()
         self.tally.task_done(slide, report)
         self._log.task_done(slide, report)
+
+    def task_failed(self, slide: Running, failure: Failure, *, unit: int | None = None, again: bool = False) -> None:
+        """A task failed, and is done again or not."""
+        self._log.task_failed(slide, failure, unit=unit, again=again)
 
     def slide_ended(self, row: Row) -> None:
         """A slide is done, failed or skipped."""
