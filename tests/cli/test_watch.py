@@ -25,7 +25,7 @@ def watch(folder: Path, out: Path, meanwhile: list[Callable[[], object]], *words
 
     def turn(inbox: follow.Inbox) -> None:
         next(turns)()
-        for _ in range(3):  # long enough for what has come to settle
+        for _ in range(8):  # long enough for what has come to settle
             real(inbox)
 
     real = follow.Inbox.pause
