@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.object_storage import bucket, faulty, s3_server
+
+__all__ = ["bucket", "faulty", "s3_server"]
+
 SHARED = Path(os.environ.get("WSIPIPE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

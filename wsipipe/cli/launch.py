@@ -26,8 +26,8 @@ from wsipipe.run.slide_list import sources
 from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.run.start import Launch
 from wsipipe.run.work import Job, Report
-from wsipipe.slide import find_slides
-from wsipipe.store.place import make_folder
+from wsipipe.slide import cache, find_slides
+from wsipipe.store.place import checked_folder, make_folder
 
 DONE, FAILED = 0, 3
 TABLE_WIDTH = 160
@@ -48,14 +48,17 @@ class Options:
     as_json: bool = False
     wait: bool = True
     overwrite: bool = False
+    cache_dir: Path | None = None
+    cache_size: str | None = None
 
 
 def start(launch: Launch, options: Options) -> int:
     """Run, or only estimate; returns the exit code."""
     if not options.slides and options.slide_list is None:
         raise UsageError("which slides? give files or directories, or --slide-list CSV")
+    cache.use(options.cache_dir, options.cache_size)
     found = sources(find_slides(options.slides) if options.slides else [], options.slide_list)
-    job = Job(launch.recipe, str(_out(options.out)), MppPolicy.parse(launch.mpp_policy), options.deidentify)
+    job = Job(launch.recipe, str(checked_folder(options.out)), MppPolicy.parse(launch.mpp_policy), options.deidentify)
     if options.dry_run:
         from wsipipe.cli.dry_run import estimate  # deferred: only a dry run needs it
 
@@ -121,13 +124,6 @@ class Noted:
         self._session.slide_ended(row)
         self._journal.note(self.rows)
         self._bars.slide_ended(row)
-
-
-def _out(path: Path) -> Path:
-    """The results directory; raises UsageError where it is a file, below a file, or cannot be made."""
-    if path.exists() and not path.is_dir():
-        raise UsageError("--out is a results directory, this is a file: give another path", subject=str(path))
-    return path
 
 
 def _tell(rows: list[Row], options: Options) -> None:

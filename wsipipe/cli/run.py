@@ -22,7 +22,9 @@ EXAMPLES = (
 
 app = typer.Typer(help="Run a pipeline over slides.", no_args_is_help=True, rich_markup_mode="markdown")
 
-Slides = Annotated[list[str] | None, typer.Argument(help="Slides, or directories of slides (searched below).")]
+Slides = Annotated[
+    list[str] | None, typer.Argument(help="Slides, or directories of slides (searched below); also s3://bucket/prefix.")
+]
 Out = Annotated[
     Path,
     typer.Option(
@@ -50,6 +52,13 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Make every slide anew; each replaces the old one when it is whole.")
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop where another run is at work in --out (exit 2).")]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option("--cache-dir", envvar="WSIPIPE_CACHE_DIR", help="Copies of s3:// slides; on a disk of this machine."),
+]
+CacheSize = Annotated[
+    str | None, typer.Option("--cache-size", envvar="WSIPIPE_CACHE_SIZE", help="Limit of the copies, e.g. 50GB.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout; no progress bars.")]
 
 
@@ -69,6 +78,8 @@ def gastric(
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     no_wait: NoWait = False,
+    cache_dir: CacheDir = None,
+    cache_size: CacheSize = None,
     as_json: AsJson = False,
 ) -> None:
     """Classify gastric H&E slides: negative, low-grade, high-grade neoplasia, invasive carcinoma."""
@@ -89,6 +100,8 @@ def gastric(
         wait=not no_wait,
         overwrite=overwrite,
         as_json=as_json,
+        cache_dir=cache_dir,
+        cache_size=cache_size,
     )
     raise typer.Exit(start(launch, options))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wsipipe.errors import UsageError
 from wsipipe.run.source import Source
+from wsipipe.store.place import is_remote, place
 from wsipipe.units import is_sane
 
 COLUMNS = ("wsi", "mpp", "case_id", "stain", "scene")
@@ -61,6 +62,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _where(name: str, folder: Path) -> Path:
+    if is_remote(name):
+        return place(name)
     beside = folder / name
     return beside if beside.exists() else Path(name)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from wsipipe.errors import SlideOpenError
 from wsipipe.slide.base import Slide
 from wsipipe.slide.reader import Reader
+from wsipipe.store.place import is_remote
 
 if TYPE_CHECKING:
     from wsipipe.slide.tiff import TiffIndex
@@ -44,7 +45,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None 
     Parameters
     ----------
     path : path
-        A file; or a directory that is one slide: a DICOM series, an OME-Zarr.
+        A file; or a directory that is one slide: a DICOM series, an OME-Zarr. Of an object store
+        (``s3://bucket/key``) a copy in the local cache is opened, see `wsipipe.slide.cache`.
     mpp : float, optional
         Micrometres per level-0 pixel; replaces what the file says.
     scene : int, optional
@@ -63,10 +65,26 @@ def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None 
     MppError
         Where the given `mpp` is outside 0.05 to 20.
     """
-    path = Path(path)
-    slide = _first(path, _kind(path), scene)
+    slide = _copied(str(path), scene) if is_remote(path) else _local(Path(path), scene)
     if mpp is not None:
         slide.replace_mpp(mpp)
+    return slide
+
+
+def _local(path: Path, scene: int | None) -> Reader:
+    return _first(path, _kind(path), scene)
+
+
+def _copied(url: str, scene: int | None) -> Reader:
+    """The slide of a local copy, which is kept as long as the slide is open; errors are about the address."""
+    from wsipipe.slide.cache import cache  # deferred: only slides of object stores are copied
+
+    copy = cache().copy(url)
+    try:
+        slide = _local(copy.path, scene)
+    except SlideOpenError as exc:
+        raise SlideOpenError(exc.message.replace(str(copy.path), "the file"), subject=url) from exc
+    slide.keep(copy, subject=url)
     return slide
 
 

@@ -8,11 +8,11 @@ Names decide, no picture is opened: a damaged slide is found, and then fails wit
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from wsipipe.errors import UsageError
+from wsipipe.errors import StoreError, UsageError
+from wsipipe.store.place import entries, may_list, place
 
 EXTENSIONS = frozenset({
     ".svs", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".ndpi", ".vms", ".vmu", ".mrxs", ".scn", ".bif", ".svslide",
@@ -22,6 +22,8 @@ EXTENSIONS = frozenset({
 ZARR_ENDING = ".zarr"
 RESULTS = ("run.json", "slides.parquet")
 """A folder that holds these is what a run left: its pictures and stores are no slides."""
+HEAD = 2**16
+"""Bytes read at once of a file whose header is asked for."""
 _WITH_DATA_FOLDER = frozenset({".mrxs"})
 _WITH_JPEG_PARTS = frozenset({".vms", ".vmu"})
 
@@ -48,17 +50,19 @@ def find_slides(paths: Iterable[str | Path]) -> list[Path]:
     UsageError
         Where a path does not exist or may not be read, or a directory holds no slide.
     """
-    found = [slide for path in paths for slide in _named(Path(path))]
+    found = [slide for path in paths for slide in _named(place(path))]
     return list(dict.fromkeys(found))
 
 
 def _named(path: Path) -> list[Path]:
-    if not path.exists():
-        raise UsageError("looking for slides: no such file or directory, check the path", subject=str(path))
-    if not path.is_dir() or _is_zarr(path):
-        return [path]
     try:
+        if not path.exists():
+            raise UsageError("looking for slides: no such file or directory, check the path", subject=str(path))
+        if not path.is_dir() or _is_zarr(path):
+            return [path]
         found = list(_below(path, set()))
+    except StoreError as exc:
+        raise UsageError(f"looking for slides: {exc.message}", subject=str(path)) from exc
     except OSError as exc:
         raise UsageError(
             f"looking for slides: the directory cannot be read ({exc.strerror}): change its permissions",
@@ -74,28 +78,26 @@ def _named(path: Path) -> list[Path]:
     return found
 
 
-def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """Slides of a folder, then of its folders, sorted; `seen` are folders on the way, by device and inode."""
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:
+def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Slides of a folder, then of its folders, sorted; `seen` are folders on the way, without links."""
+    if folder.resolve() in seen:
         return
-    seen.add((status.st_dev, status.st_ino))
-    entries = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
-    if all((folder / name).is_file() for name in RESULTS):
+    seen.add(folder.resolve())
+    files, folders = ([one for one in some if not one.name.startswith(".")] for some in entries(folder))
+    if {one.name for one in files}.issuperset(RESULTS):
         return
-    files = [one for one in entries if one.is_file()]
-    yield from _files(folder, files, alone=len(files) == len(entries))
+    yield from _files(folder, files, alone=not folders)
     with_data = {one.stem for one in files if one.suffix.lower() in _WITH_DATA_FOLDER}
-    for one in entries:
-        if one.is_dir() and _is_zarr(one):
+    for one in folders:
+        if _is_zarr(one):
             yield one
-        elif one.is_dir() and one.name not in with_data:
+        elif one.name not in with_data:
             yield from _readable(one, seen)
 
 
-def _readable(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _readable(folder: Path, seen: set[Path]) -> Iterator[Path]:
     """A folder below another: one that may not be read is passed over, as a batch goes on."""
-    if os.access(folder, os.R_OK | os.X_OK):
+    if may_list(folder):
         yield from _below(folder, seen)
 
 
@@ -125,7 +127,8 @@ def _series(files: list[Path]) -> list[list[Path]]:
     groups: dict[str, list[Path]] = {}
     for one in files:
         try:
-            header = pydicom.dcmread(one, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+            with one.open("rb", buffering=HEAD) as opened:
+                header = pydicom.dcmread(opened, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
             key = str(header.get("SeriesInstanceUID") or one)
         except HEADER_ERRORS:
             key = str(one)
@@ -140,7 +143,7 @@ def _is_dicom(file: Path) -> bool:
     if file.suffix and not file.suffix[1:].isdigit():
         return False
     try:
-        with file.open("rb") as opened:
+        with file.open("rb", buffering=HEAD) as opened:
             return opened.read(132)[128:] == b"DICM"
     except OSError:
         return False

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from wsipipe.grid import Box, Frame, source_level
 from wsipipe.slide.base import Pixels, SlideInfo
 from wsipipe.slide.resample import fill_area
 from wsipipe.units import SANE_MPP, Mpp, is_sane
+
+if TYPE_CHECKING:
+    from wsipipe.slide.cache import Copy
 
 
 class Reader:
@@ -38,6 +42,7 @@ class Reader:
         self._gate = threading.Condition()
         self._readers = 0
         self._closed = False
+        self._copy: Copy | None = None
 
     @property
     def id(self) -> str:
@@ -85,6 +90,12 @@ class Reader:
             self._closed = True
             self._gate.wait_for(lambda: self._readers == 0)
         self._release()
+        if self._copy is not None:
+            self._copy.release()
+
+    def keep(self, copy: Copy, *, subject: str) -> None:
+        """Hold the local copy that is read until the slide is closed; errors are about `subject` from now on."""
+        self._copy, self._subject = copy, subject
 
     def _pixels(self, level: int, box: Box, plane: int) -> Pixels:
         """Pixels of a box inside the stored level: the same for a pixel whatever the box."""

@@ -24,6 +24,8 @@ from wsipipe.errors import StoreError, UsageError
 if TYPE_CHECKING:
     from zarr.abc.store import Store
 
+    from wsipipe.store.remote import RemotePath
+
 SCHEME = "s3://"
 GATHER_S = 5.0
 """Lines for an object are gathered at least this long between two PUTs."""
@@ -44,13 +46,18 @@ def place(path: str | Path) -> Path:
         return Path(path)
     if not path.startswith(SCHEME) or not path.removeprefix(SCHEME).strip("/"):
         raise UsageError("an address of an object store is s3://bucket or s3://bucket/prefix", subject=path)
+    return remote(path)
+
+
+def remote(url: str) -> RemotePath:
+    """The path of an ``s3://`` address. Raises UsageError where the libraries for object storage are missing."""
     try:
         from wsipipe.store.remote import RemotePath  # deferred: runs on disks import no s3fs
     except ImportError as error:
         raise UsageError(
-            f"object storage needs the extra s3 ({error.name} is missing): pip install 'wsipipe[s3]'", subject=path
+            f"object storage needs the extra s3 ({error.name} is missing): pip install 'wsipipe[s3]'", subject=url
         ) from error
-    return RemotePath(path.rstrip("/"))
+    return RemotePath(url.rstrip("/"))
 
 
 def is_remote(path: str | Path) -> bool:
@@ -64,26 +71,31 @@ def zarr_store(root: str | Path) -> str | Store:
         return str(root)
     from wsipipe.store.remote import object_store  # deferred, as above
 
-    return object_store(place(root))
+    return object_store(remote(str(root)))
 
 
-def make_folder(path: Path) -> None:
-    """Make a results directory with those above it; of an object store, ask whether the bucket may be used.
+def checked_folder(path: Path) -> Path:
+    """A path for results, made or not; nothing is written.
 
     Raises
     ------
     UsageError
-        Where it is a file, cannot be made, or the bucket is missing, closed to us, or does not answer.
+        Where it is a file, or the bucket is missing, closed to us, or does not answer.
     """
     try:
-        if is_remote(path):
-            next(iter(path.glob("run.json")), None)  # one listing; on an object store there are no folders to make
-        else:
-            path.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_dir():
+            raise UsageError("--out is a results directory, this is a file: give another path", subject=str(path))
+    except StoreError as error:
+        raise UsageError(error.message, subject=str(path)) from error
+    return path
+
+
+def make_folder(path: Path) -> None:
+    """Make a directory with those above it; on an object store a prefix needs no making. Raises UsageError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out cannot be made ({error.strerror}): give another path", subject=str(path)) from error
-    except StoreError as error:
-        raise UsageError(error.message, subject=error.subject) from error
 
 
 def replace_file(path: str | Path, data: bytes) -> None:
@@ -159,6 +171,11 @@ def remove_tree(folder: Path, *, missing_ok: bool = False) -> None:
         folder.rmdir()
     elif not missing_ok or folder.exists():
         shutil.rmtree(folder)
+
+
+def may_list(folder: Path) -> bool:
+    """Whether a folder's names may be read; an object store says so only when asked for them."""
+    return is_remote(folder) or os.access(folder, os.R_OK | os.X_OK)
 
 
 def entries(folder: Path) -> tuple[list[Path], list[Path]]:

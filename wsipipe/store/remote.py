@@ -18,7 +18,7 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,6 +57,25 @@ class RemotePath(S3Path):
     def read_bytes(self) -> bytes:
         """The whole object. Raises FileNotFoundError where there is none."""
         return bytes(self.fs.cat_file(self.path))
+
+    def read_range(self, start: int, stop: int) -> bytes:
+        """Bytes from `start` up to `stop`; fewer where the object ends before."""
+        return bytes(self.fs.cat_file(self.path, start=start, end=stop))
+
+    def stamp(self) -> tuple[int, str]:
+        """Size and ETag: another content has another. Raises FileNotFoundError where there is no such object."""
+        return _stamp(self.fs.info(self.path))
+
+    def objects(self, *, deep: bool = True) -> Iterator[tuple[RemotePath, int, str]]:
+        """Objects below, by name, with size and ETag: all, or (not `deep`) those directly below."""
+        found = (
+            self.fs.find(self.path, detail=True)
+            if deep
+            else {one["name"]: one for one in self.fs.ls(self.path, detail=True)}
+        )
+        for name, info in sorted(found.items()):
+            if info["type"] == "file" and not name.endswith("/"):
+                yield RemotePath(f"s3://{name}"), *_stamp(info)
 
     def write_bytes(self, data: bytes) -> int:
         """One PUT: durable and visible as a whole when it returns."""
@@ -102,6 +121,10 @@ class _Prefix(RemotePath):
         return True
 
 
+def _stamp(info: Mapping[str, Any]) -> tuple[int, str]:
+    return int(info["size"]), str(info.get("ETag", ""))
+
+
 def object_store(root: Path) -> Store:
     """A Zarr store of the objects below `root`."""
     if not isinstance(root, RemotePath):
@@ -122,6 +145,7 @@ class Objects(S3FileSystem):
             config["retries"] = {"mode": "standard", "total_max_attempts": ATTEMPTS}
         super().__init__(asynchronous=asynchronous, config_kwargs=config, use_listings_cache=False, max_concurrency=1)
         self._connecting = asyncio.Lock()
+        self._in: asyncio.AbstractEventLoop
 
     async def set_session(self, refresh: bool = False, kwargs: Any = None) -> Any:  # noqa: ARG002 (s3fs's signature)
         """The client of this loop, made once however many ask at the same time."""
@@ -130,11 +154,16 @@ class Objects(S3FileSystem):
         async with self._connecting:
             if self._s3 is not None and not refresh:
                 return self._s3
+            self._in = asyncio.get_running_loop()
             with _told("connecting", ""):
-                made = await super().set_session(refresh=refresh)
-            if self.asynchronous:  # of the other one fsspec takes care
-                atexit.register(_close, self._s3creator, asyncio.get_running_loop())
-            return made
+                return await super().set_session(refresh=refresh)
+
+    def close(self) -> None:
+        """Close connections in the loop that they belong to; fsspec closes those of its own loop by itself."""
+        if self.asynchronous and self._s3 is not None and self._in.is_running():
+            with suppress(TimeoutError):
+                closing = self._s3creator.__aexit__(None, None, None)
+                asyncio.run_coroutine_threadsafe(closing, self._in).result(CLOSE_S)
 
     async def _call_s3(self, method: str, *args: Any, **kwargs: Any) -> Any:
         subject = "/".join(filter(None, (kwargs.get("Bucket"), kwargs.get("Key") or kwargs.get("Prefix"))))
@@ -193,13 +222,6 @@ class Objects(S3FileSystem):
         return pathlist
 
 
-def _close(client: Any, loop: asyncio.AbstractEventLoop) -> None:
-    """Close a client in its loop when the process ends; else its sockets are complained of."""
-    if loop.is_running():
-        with suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(client.__aexit__(None, None, None), loop).result(CLOSE_S)
-
-
 async def _answered(call: Awaitable[T], doing: str, path: str) -> T:
     with _told(doing, path):
         return await call
@@ -254,17 +276,29 @@ _MADE: dict[tuple[int, bool], Objects] = {}
 
 def _files() -> Objects:
     """The process's client for paths."""
-    with _LOCK:
-        key = os.getpid(), False
-        if key not in _MADE:
-            _MADE[key] = Objects(asynchronous=False)
-        return _MADE[key]
+    return _made(asynchronous=False)
 
 
 def _objects() -> Objects:
     """The process's client for Zarr, which connects in Zarr's own loop."""
+    return _made(asynchronous=True)
+
+
+def _made(*, asynchronous: bool) -> Objects:
     with _LOCK:
-        key = os.getpid(), True
+        key = os.getpid(), asynchronous
         if key not in _MADE:
-            _MADE[key] = Objects(asynchronous=True)
+            _MADE[key] = Objects(asynchronous=asynchronous)
         return _MADE[key]
+
+
+def disconnect() -> None:
+    """Close what this process has open; the next use connects anew, with the environment of then."""
+    with _LOCK:
+        for (pid, _), made in _MADE.items():
+            if pid == os.getpid():
+                made.close()
+        _MADE.clear()
+
+
+atexit.register(disconnect)
