@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from wsipipe.errors import StoreError
 from wsipipe.run.batch import Row, Running
 from wsipipe.run.changes import changed
 from wsipipe.run.log import LOG_FILE, Log, append
@@ -104,7 +105,7 @@ class Session:
             whole = self.tally.slides["done"] + self.tally.slides["skipped"] == self.tally.sources
             if self._staging and whole and kind is None:
                 staging.end(self._staging)
-            with contextlib.suppress(OSError):  # a full disk: what matters is that the lease is given back
+            with contextlib.suppress(OSError, StoreError):  # a full disk: what matters is that the lease is given back
                 self._log.say("run_ended", status="ended" if kind is None else "interrupted", slides=self.tally.slides)
                 self._metrics.write()
                 for path in (self._log.path, self._layers):

@@ -203,7 +203,7 @@ class Lease:
         if self._thread is not None:
             self._thread.join()
         if not self._lost:
-            with contextlib.suppress(OSError):  # a full disk: the next run finds that the process is gone
+            with contextlib.suppress(OSError, StoreError):  # a full disk: the next run finds that the process is gone
                 self._write(replace(self.me, seen=time.time(), released=True))
 
     def __enter__(self) -> Lease:
@@ -250,7 +250,7 @@ class Lease:
 
     def _beats(self) -> None:
         while not self._stop.wait(BEAT_S):
-            with contextlib.suppress(OSError):  # a full disk or a network away: try again at the next beat
+            with contextlib.suppress(OSError, StoreError):  # a full disk or a network away: try again at the next beat
                 if _numbers(self._folder)[-1] != self.me.number:
                     self._lost = True
                     return
@@ -308,7 +308,7 @@ def _create(path: Path, data: bytes) -> bool:
         with contextlib.suppress(FileExistsError):
             store.pipe_file(getattr(path, "path", str(path)), data, mode="create")
             return True
-        return False
+        return path.read_bytes() == data  # a put that succeeded and was not acknowledged is tried again, and refused
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     replace_file(partial, data)
     try:
