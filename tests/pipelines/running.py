@@ -52,7 +52,7 @@ def wsipipe(*words: object) -> Answer:
     return Answer(code, out.getvalue(), err.getvalue())
 
 
-def run(slides: object, out: Path, *words: object, workers: int = 0) -> Answer:
+def run(slides: object, out: Path | str, *words: object, workers: int = 0) -> Answer:
     """``wsipipe run gastric`` with the tiny configuration, in this process unless workers are asked for."""
     given = slides if isinstance(slides, list) else [slides]
     fixed = ("--config", CONFIG, "--untrained", "--workers", workers)
