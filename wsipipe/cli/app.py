@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wsipipe import __version__
-from wsipipe.cli import clean, demo, doctor, export, import_annotations, info, run, status, train, watch
+from wsipipe.cli import catalogue, clean, demo, doctor, export, import_annotations, info, query, run, status, train, watch
 from wsipipe.errors import SlideError, StoreError, UsageError, WsipipeError
 
 USAGE, FAILED, INTERRUPTED = 2, 3, 130
@@ -31,6 +31,8 @@ app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("import-annotations", epilog=import_annotations.EXAMPLES)(import_annotations.import_annotations)
 app.command("watch", epilog=watch.EXAMPLES)(watch.watch)
+app.command("query", epilog=query.EXAMPLES)(query.query)
+app.command("catalogue", epilog=catalogue.EXAMPLES)(catalogue.catalogue)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 

@@ -24,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.errors import UsageError
+from wsipipe.query import tile
 from wsipipe.query.picture import StoredPicture
+from wsipipe.query.tile import Heatmap
 from wsipipe.store import published, records
 from wsipipe.store.layout import RUN_FILE, SLIDES_FILE, pictures_path, store_path
 from wsipipe.store.lazy import Lazy
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
+FINISHED = ("done", "partial")
+"""States of a slide that has results."""
 OVERVIEW_FILE = "overview.png"
 TILE_FILES = "tile-*.png"
 SHOWN = ("id", "status", "category", *records.PROBABILITY_COLUMNS, "tiles", "reason")
@@ -98,7 +102,7 @@ class Results:
     @property
     def done(self) -> list[str]:
         """Ids of the slides that have results, ascending."""
-        ids: list[str] = self.slides.loc[self.slides["status"] == "done", "id"].tolist()
+        ids: list[str] = self.slides.loc[self.slides["status"].isin(FINISHED), "id"].tolist()
         return ids
 
     @cached_property
@@ -112,6 +116,43 @@ class Results:
             return pd.DataFrame({"slide_id": pd.Series(dtype=object), "tile_id": pd.Series(dtype=np.int64)})
         table = pd.concat(parts, ignore_index=True)
         return table[["slide_id", *(name for name in table.columns if name != "slide_id")]]
+
+    def query(self, sql: str, *, as_: str = "pandas", timeout_s: float = 60.0) -> Any:
+        """Ask with SQL, as ``wsipipe query`` does; the views are told in `wsipipe.query.columns`.
+
+        Parameters
+        ----------
+        sql : str
+            One SELECT or EXPLAIN.
+        as_ : str
+            ``pandas`` for a DataFrame, ``arrow`` for an Arrow table.
+        timeout_s : float
+            When it is stopped.
+
+        Raises
+        ------
+        UsageError
+            Where the statement is wrong, refused, or takes too long.
+        """
+        from wsipipe.query.engine import opened  # deferred: DuckDB is for those who ask
+
+        if as_ not in {"pandas", "arrow"}:
+            raise UsageError(f"asking: as_ is pandas or arrow, got {as_!r}", subject="query")
+        with opened([self.path]) as engine:
+            table = engine.arrow(sql, timeout_s=timeout_s)
+        return table if as_ == "arrow" else table.to_pandas()
+
+    def anndata(self, slide_id: str) -> Any:
+        """One slide's tiles as AnnData: features in ``X``, the graph in ``obsp``."""
+        return published.anndata_table(self.slide(slide_id).path)
+
+    def heatmap(self, slide_id: str, *, longest_px: int = 1024) -> Heatmap:
+        """One slide's probability map at a size fit to look at."""
+        return tile.heatmap(self.slide(slide_id), longest_px=longest_px)
+
+    def tile_image(self, slide_id: str, tile_id: int, *, slide_path: str | Path | None = None) -> NDArray[Any]:
+        """Level-0 pixels of a kept tile; `slide_path` says where a moved or de-identified slide lies."""
+        return tile.tile_image(self.slide(slide_id), tile_id, slide_path=slide_path)
 
     def slide(self, slide_id: str) -> SlideResult:
         """The results of one slide.
@@ -130,7 +171,7 @@ class Results:
         same = self.slides[self.slides["id"] == chosen]
         rows = same.sort_values("status", kind="stable").to_dict("records")
         row = {str(name): value for name, value in rows[0].items()}  # done first; an alias is a skipped row of one id
-        if row["status"] != "done":
+        if row["status"] not in FINISHED:
             why = f"it was {row['status']} ({row['reason'] or row['error'] or 'no reason given'})"
             raise UsageError(f"opening a slide's results: {why}; mend that and run again", subject=chosen)
         return SlideResult(self.path, chosen, row)

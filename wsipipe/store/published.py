@@ -88,6 +88,14 @@ def features(root: str | Path, *, table: str = TABLE) -> Lazy | NDArray[np.float
     return Lazy(_array(group, "X", root))
 
 
+def anndata_table(root: str | Path, *, table: str = TABLE) -> Any:
+    """The tile table as AnnData: features in ``X``, tiles in ``obs``, the graph in ``obsp``; 0 x 0 without tiles."""
+    import anndata
+
+    group = _table(root, table)
+    return anndata.AnnData() if group is None else _element(group)
+
+
 def edges(root: str | Path, *, table: str = TABLE) -> pd.DataFrame:
     """The graph of the top-k tiles: ``source < target`` (tile ids) and ``correlation`` of every connected pair."""
     import pandas as pd

@@ -1,0 +1,198 @@
+"""The catalogue: tiles, edges and regions of all slides as Parquet, derived from the stores and rebuilt at will.
+
+Enters: a results directory. Leaves: ``catalogue/<view>/<bucket>.parquet``. Next room: `wsipipe.query.engine`.
+
+A slide belongs to one of 64 buckets by the hash of its id, so that thousands of slides are few files; its rows are
+row groups of their own, so that a filter on one slide skips all others by their statistics. A bucket is rewritten
+only where one of its slides was published anew, and replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from wsipipe.errors import StoreError
+from wsipipe.query.columns import PER_SLIDE, stored_schema
+from wsipipe.query.results import FINISHED
+from wsipipe.store import published
+from wsipipe.store.layout import SLIDES_FILE, store_path
+from wsipipe.store.records import read_slides, sync
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+FOLDER, BUCKETS, VERSION = "catalogue", 64, "1"
+KEYS, VERSION_KEY = b"wsipipe.published", b"wsipipe.catalogue"
+NAMES = {"mean": "mean_probability", "max": "max_probability"}
+"""What the store calls two columns of the regions, and what the view calls them."""
+
+
+@contextmanager
+def current(results: Path) -> Iterator[Path]:
+    """The folder of an up-to-date catalogue.
+
+    Where the results directory cannot be written, the catalogue is made in a private temporary folder, which is
+    removed afterwards.
+    """
+    try:
+        folder = results / FOLDER
+        update(results, folder)
+    except PermissionError:
+        folder = None
+    except OSError as error:
+        if error.errno not in {30, 95}:  # EROFS, EOPNOTSUPP
+            raise
+        folder = None
+    if folder is not None:
+        yield folder
+        return
+    with TemporaryDirectory(prefix="wsipipe-catalogue-") as private:
+        update(results, Path(private))
+        yield Path(private)
+
+
+def rebuild(results: Path) -> int:
+    """Make the catalogue of a results directory from nothing; returns the number of its slides."""
+    shutil.rmtree(results / FOLDER, ignore_errors=True)
+    update(results, results / FOLDER)
+    return len(_finished(results))
+
+
+def update(results: Path, folder: Path) -> list[str]:
+    """Bring a catalogue up to date.
+
+    Returns
+    -------
+    list of str
+        Names of the buckets that were written.
+    """
+    buckets: dict[str, dict[str, str]] = {}
+    for slide_id in _finished(results):
+        key = str(published.marked(store_path(results, slide_id))["published"])
+        buckets.setdefault(bucket_of(slide_id), {})[slide_id] = key
+    written = [name for name, slides in sorted(buckets.items()) if _stale(folder, name, slides)]
+    for name in written:
+        _write_bucket(results, folder, name, buckets[name])
+    _drop_others(folder, set(buckets))
+    return written
+
+
+def files(folder: Path, view: str) -> list[Path]:
+    """The files of one view, in a fixed order."""
+    return sorted((folder / view).glob("*.parquet"))
+
+
+def bucket_of(slide_id: str) -> str:
+    """The name of the bucket that a slide's rows lie in."""
+    return f"{int(hashlib.sha256(slide_id.encode()).hexdigest()[:8], 16) % BUCKETS:02d}"
+
+
+@contextmanager
+def bucket_writer(path: Path, view: str, slides: dict[str, str]) -> Iterator[Any]:
+    """A Parquet writer of one bucket that replaces the file when all went well.
+
+    Parameters
+    ----------
+    path : path
+        ``<catalogue>/<view>/<bucket>.parquet``.
+    view : str
+        One of `PER_SLIDE`.
+    slides : mapping of str to str
+        Publication key by slide id.
+    """
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    marks = {KEYS: json.dumps(slides, sort_keys=True).encode(), VERSION_KEY: VERSION.encode()}
+    try:
+        with pq.ParquetWriter(partial, stored_schema(view).with_metadata(marks), compression="zstd") as writer:
+            yield writer
+        sync(partial)
+        partial.replace(path)
+        sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def rows_of(results: Path, slide_id: str, view: str) -> pa.Table:
+    """One slide's rows of a view, with the columns of `stored_schema`; what a store lacks is null."""
+    import pyarrow as pa
+
+    frame = _READ[view](store_path(results, slide_id)).assign(slide_id=slide_id)
+    schema = stored_schema(view)
+    columns = [
+        pa.array(frame[field.name], field.type, from_pandas=True)
+        if field.name in frame
+        else pa.nulls(len(frame), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _write_bucket(results: Path, folder: Path, name: str, slides: dict[str, str]) -> None:
+    for view in PER_SLIDE:
+        with bucket_writer(folder / view / f"{name}.parquet", view, slides) as writer:
+            for slide_id in sorted(slides):
+                rows = rows_of(results, slide_id, view)
+                if len(rows):
+                    writer.write_table(rows)
+
+
+def _stale(folder: Path, name: str, slides: dict[str, str]) -> bool:
+    return any(_marks(folder / view / f"{name}.parquet") != slides for view in PER_SLIDE)
+
+
+def _marks(path: Path) -> dict[str, str] | None:
+    """Publication keys that a bucket was made from; None where it is missing, damaged or of another version."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        marks = pq.read_schema(path).metadata or {}
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    if marks.get(VERSION_KEY) != VERSION.encode():
+        return None
+    found: dict[str, str] = json.loads(marks[KEYS])
+    return found
+
+
+def _drop_others(folder: Path, names: set[str]) -> None:
+    for view in PER_SLIDE:
+        for path in files(folder, view):
+            if path.stem not in names:
+                path.unlink()
+
+
+def _finished(results: Path) -> list[str]:
+    slides = read_slides(results / SLIDES_FILE)
+    return sorted(set(slides.loc[slides["status"].isin(FINISHED), "id"]))
+
+
+def _regions(root: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    shapes = published.shapes(root, "regions").reset_index(drop=True)
+    frame = pd.DataFrame(shapes.drop(columns="geometry")).rename(columns=NAMES)
+    if "region_id" not in frame:
+        frame = frame.assign(region_id=range(len(frame)))
+    return frame.assign(polygon=[_wkt(shape, root) for shape in shapes.geometry])
+
+
+def _wkt(shape: Any, root: Path) -> str:
+    if shape is None:
+        raise StoreError("reading regions: one has no outline; run the same command again", subject=root.name)
+    return str(shape.wkt)
+
+
+_READ = {"tiles": published.tiles, "edges": published.edges, "regions": _regions}
