@@ -38,7 +38,8 @@ def test_tiles_edges_regions_and_runs_are_those_of_the_store(asked: Path) -> Non
     tiles = results.query("SELECT * FROM tiles ORDER BY tile_id")
     assert len(tiles) > 0
     for name in slide.tiles.columns:
-        np.testing.assert_array_equal(tiles[name], slide.tiles[name], err_msg=name)
+        asked_for = "tissue" if name == "tissue_share" else name
+        np.testing.assert_array_equal(tiles[asked_for], slide.tiles[name], err_msg=name)
     assert len(results.query("SELECT * FROM edges")) == len(slide.graph)
     regions = results.query("SELECT * FROM regions ORDER BY region_id")
     assert regions["polygon"].tolist() == slide.regions.geometry.to_wkt().tolist()
@@ -49,7 +50,7 @@ def test_tiles_edges_regions_and_runs_are_those_of_the_store(asked: Path) -> Non
 def test_short_forms(asked: Path) -> None:
     answer = wsipipe("query", asked, "--top", 2, "--where", "tissue > 0.7 -- all", "--format", "json")
     rows = pd.read_json(io.StringIO(answer.out))
-    best = open_results(asked).tiles.query("tissue > 0.7").nlargest(2, "positive_sum")
+    best = open_results(asked).tiles.query("tissue_share > 0.7").nlargest(2, "positive_sum")
     assert rows["tile_id"].tolist() == best["tile_id"].tolist()
     slide_id = open_results(asked).done[0]
     count = len(pd.read_csv(io.StringIO(wsipipe("query", asked, "--slide", slide_id, "--format", "csv").out)))

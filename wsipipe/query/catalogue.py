@@ -195,4 +195,8 @@ def _wkt(shape: Any, root: Path) -> str:
     return str(shape.wkt)
 
 
-_READ = {"tiles": published.tiles, "edges": published.edges, "regions": _regions}
+def _tiles(root: Path) -> pd.DataFrame:
+    return published.tiles(root).rename(columns={"tissue_share": "tissue"})
+
+
+_READ = {"tiles": _tiles, "edges": published.edges, "regions": _regions}
