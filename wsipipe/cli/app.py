@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from wsipipe import __version__
-from wsipipe.cli import catalogue, clean, demo, doctor, export, import_annotations, info, query, run, status, train, watch
+from wsipipe.cli import (
+    catalogue,
+    clean,
+    demo,
+    doctor,
+    export,
+    import_annotations,
+    info,
+    query,
+    run,
+    status,
+    train,
+    watch,
+)
 from wsipipe.errors import SlideError, StoreError, UsageError, WsipipeError
 
 USAGE, FAILED, INTERRUPTED = 2, 3, 130

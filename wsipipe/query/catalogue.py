@@ -24,7 +24,8 @@ from wsipipe.query.columns import PER_SLIDE, stored_schema
 from wsipipe.query.results import FINISHED
 from wsipipe.store import published
 from wsipipe.store.layout import SLIDES_FILE, store_path
-from wsipipe.store.records import read_slides, sync
+from wsipipe.store.place import sync
+from wsipipe.store.records import read_slides
 
 if TYPE_CHECKING:
     import pandas as pd
