@@ -13,6 +13,10 @@
     │   ├── MppError          micrometres per pixel missing or absurd
     │   └── TileSizeError     the slide is smaller than one tile
     ├── UnitError             a worker failed on one unit; carries the worker's traceback
+    │   ├── UnitTimeoutError  a unit or its slide took longer than it may; its worker was killed
+    │   └── WorkerLostError   a unit whose worker processes died, twice: quarantined
+    ├── ClusterError          no worker can be had, or the scheduler is lost; the same command continues (exit 1)
+    ├── StoppedError          a unit was dropped half way because the run was asked to stop
     └── StoreError            a result store is missing, damaged, or not ours
 
 A message says what was being done, on which slide or tile, the rule, the value got, and what to do,
@@ -93,6 +97,22 @@ class UnitError(WsipipeError):
 
     cause: str = ""
     trace: str = ""
+
+
+class UnitTimeoutError(UnitError):
+    """A unit, or the slide that it belongs to, took longer than it may; its worker process was killed."""
+
+
+class WorkerLostError(UnitError):
+    """A unit's worker process died, and the one that had the unit alone afterwards died too: it is quarantined."""
+
+
+class ClusterError(WsipipeError):
+    """No worker can be had, or the scheduler is lost. What is done is marked: the same command continues."""
+
+
+class StoppedError(WsipipeError):
+    """A unit was dropped half way, because the run was asked to stop. Never recorded: the next run does the unit."""
 
 
 class StoreError(WsipipeError):

@@ -67,7 +67,7 @@ def test_a_task_that_fails_is_done_by_the_next_run(slide: Path, finished: Path, 
         return real(*args)  # type: ignore[arg-type]
 
     with mock.patch.object(work.write, "write_unit", failing):
-        answer = run(slide, tmp_path)
+        answer = run(slide, tmp_path, "--retries", "0")
     assert answer.code == 3
     assert "MemoryError: made for a test" in answer.err
     assert run(slide, tmp_path).code == 0

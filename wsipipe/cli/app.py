@@ -24,12 +24,15 @@ from wsipipe.cli import (
 )
 from wsipipe.errors import SlideError, StoreError, UsageError, WsipipeError
 
-USAGE, FAILED, INTERRUPTED = 2, 3, 130
+USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 
 app = typer.Typer(
     name="wsipipe",
     help="A directory of slides in; checked, queryable, viewable results out.",
-    epilog="Exit codes: 0 all slides done, 2 wrong usage or configuration, 3 some slides failed, 130 interrupted.",
+    epilog=(
+        "Exit codes: 0 all slides done, 2 wrong usage or configuration, 3 some slides failed, 130 interrupted, "
+        "143 terminated."
+    ),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -72,7 +75,7 @@ def main() -> None:
         typer.echo(f"wsipipe: {error}", err=True)
         sys.exit(_code(error))
     except SystemExit as stop:
-        if stop.code == INTERRUPTED:  # typer turned a KeyboardInterrupt into it
+        if stop.code in (INTERRUPTED, TERMINATED):
             typer.echo("wsipipe: interrupted; the same command continues where this one stopped", err=True)
         raise
 

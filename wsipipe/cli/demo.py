@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -15,18 +14,19 @@ SEED = 20_260_1
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where slides and results go.")] = Path("demo-results"),
-    workers: Annotated[int, typer.Option("--workers", min=0, help="Worker processes.")] = os.cpu_count() or 1,
+    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Worker processes.")] = None,
     data: Annotated[
         Path, typer.Option("--data", envvar="WSIPIPE_DATA", help="Folder of real pictures; used where it exists.")
     ] = Path("../shared/data"),
 ) -> None:
     """Make four slides of phantom tissue, add real slides where there are some, and run the gastric pipeline."""
-    from wsipipe.cli.launch import Options, start  # deferred: --help stays quick
+    from wsipipe.cli.crew import Hands  # deferred: --help stays quick
+    from wsipipe.cli.launch import Options, start
     from wsipipe.pipelines import gastric
 
     made = _make(out / "slides")
     real = [str(path) for name in REAL if (path := data / "slides" / name).is_file()]
-    options = Options(out=out / "results", slides=[*made, *real], workers=workers)
+    options = Options(out=out / "results", slides=[*made, *real], hands=Hands(workers))
     launch = gastric.launch(None, ["slide.mpp_policy=assume:0.5"])
     code = start(launch, options)
     _compare(out, made)

@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from wsipipe.cli.crew import Hands
 from wsipipe.run import forecast
+from wsipipe.run.capacity import by_cores
 from wsipipe.run.pool import Failure, guarded
 from wsipipe.run.source import Source
 from wsipipe.run.work import Job
@@ -22,7 +24,7 @@ from wsipipe.run.work import Job
 def estimate(job: Job, found: list[Source], options: Any) -> int:
     """Print slides, tiles, bytes and seconds expected; returns the exit code (3 where a slide cannot be opened)."""
     rate = forecast.tile_seconds(job)
-    rows = [_row(job, source, rate / max(1, options.workers * options.threads)) for source in found]
+    rows = [_row(job, source, rate / _slots(options.hands)) for source in found]
     if options.as_json:
         typer.echo(json.dumps({"seconds_per_tile": rate, "slides": rows}, indent=2))
     else:
@@ -32,6 +34,12 @@ def estimate(job: Job, found: list[Source], options: Any) -> int:
             f"{len(rows)} slides, about {seconds:.0f} s; {rate * 1e3:.0f} ms a tile and core; nothing was written"
         )
     return 3 if any(row["error"] for row in rows) else 0
+
+
+def _slots(hands: Hands) -> int:
+    """Tiles at once: threads of this machine, whether they will be its own or a cluster's."""
+    workers = by_cores(hands.threads, gpu=False).workers if hands.workers is None else hands.workers
+    return max(1, workers) * hands.threads
 
 
 def _row(job: Job, source: Source, rate: float) -> dict[str, Any]:

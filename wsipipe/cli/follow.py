@@ -6,24 +6,26 @@ Enters: a pipeline's `Launch`, a run's options, a folder. Leaves: results, until
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from wsipipe.cli.crew import enlist
 from wsipipe.cli.launch import DONE, FAILED, Noted, Options, say
 from wsipipe.cli.progress import Bars
 from wsipipe.errors import UsageError
-from wsipipe.run.batch import Batch, Row, Running
+from wsipipe.run.batch import FAILURES, Batch, Row, Running
 from wsipipe.run.pool import Pool
 from wsipipe.run.report import Journal
 from wsipipe.run.session import Session
 from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.run.start import Launch
+from wsipipe.run.stop import Signals
 from wsipipe.run.work import Job, Report
 from wsipipe.slide import find_slides
 from wsipipe.slide.settle import Settling
+
+LOOK_S = 0.2
+"""Seconds between two looks at the clock while there is nothing to do."""
 
 
 class Inbox:
@@ -52,10 +54,6 @@ class Inbox:
             return []
         slides = [slide for slide in found if self._out not in slide.resolve().parents]
         return [Source(str(slide)) for slide in self._settling.look(slides)]
-
-    def pause(self) -> None:
-        """Sleep until the next look."""
-        time.sleep(max(0.05, self._next - time.monotonic()))
 
 
 class _Following(Noted):
@@ -102,43 +100,31 @@ def follow(launch: Launch, options: Options, inbox: Inbox) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     job = Job(launch.recipe, str(options.out), MppPolicy.parse(launch.mpp_policy), options.deidentify)
     journal, bars = Journal(job, launch.weights), Bars(0, quiet=options.as_json, deidentify=options.deidentify)
-    workers = min(options.workers, 1) if launch.device == "cuda" else options.workers  # one process owns the GPU
-    with _stoppable(), Session(journal, sources=0, wait=options.wait, tell=say) as session:
+    with Session(journal, sources=0, wait=options.wait, tell=say) as session:
         noted = _Following(bars, journal, session, inbox)
         try:
-            with Pool(workers=workers, threads=options.threads) as pool, bars:
-                say("watching; stop with Ctrl-C, the same command continues")
+            with enlist(session.job, options.hands, gpu=launch.device == "cuda", say=say) as pool, bars:
                 _work(noted, session, pool)
-        except KeyboardInterrupt:
-            say("stopped; the same command continues where this one stopped")
+        except KeyboardInterrupt:  # while workers started, or a second one: at once
+            pass
+        say("stopped; the same command continues where this one stopped")
         close_all()
         journal.end(noted.rows, status="stopped")
-    return FAILED if any(row.status not in ("done", "skipped") for row in noted.rows) else DONE
+    return FAILED if any(row.status in FAILURES for row in noted.rows) else DONE
 
 
 def _work(noted: _Following, session: Session, pool: Pool) -> None:
-    """One batch after another in the same workers, for ever."""
-    while True:
-        fresh = noted.take()
-        if not fresh:
-            noted.inbox.pause()
-            continue
-        noted.batch = Batch(session.job, fresh, pool, noted)
-        noted.batch.seen = noted.known(fresh)
-        noted.batch.run()
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """SIGTERM does what SIGINT does: it raises KeyboardInterrupt in this thread."""
-    before = {which: signal.getsignal(which) for which in (signal.SIGTERM, signal.SIGINT)}
-    for which in before:
-        signal.signal(which, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
+    """One batch after another in the same workers, until a signal comes."""
+    with Signals(pool.stop):
+        say("watching; stop with Ctrl-C, the same command continues")
+        while not pool.stopping:
+            fresh = noted.take()
+            if not fresh:
+                time.sleep(LOOK_S)
+                continue
+            noted.batch = Batch(session.job, fresh, pool, noted)
+            noted.batch.seen = noted.known(fresh)
+            noted.batch.run()
 
 
 def checked(folder: Path) -> Path:

@@ -15,19 +15,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from wsipipe.cli.crew import Hands, enlist
 from wsipipe.cli.progress import Bars
-from wsipipe.errors import UsageError
-from wsipipe.run.batch import Batch, Row, Running
-from wsipipe.run.pool import Pool
+from wsipipe.errors import UsageError, WsipipeError
+from wsipipe.run.batch import FAILURES, Batch, Row, Running, Task
+from wsipipe.run.policy import Policy
+from wsipipe.run.pool import Failure
 from wsipipe.run.report import Journal
 from wsipipe.run.row import slide_row
 from wsipipe.run.session import Session
 from wsipipe.run.slide_list import sources
 from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.run.start import Launch
+from wsipipe.run.stop import Signals
 from wsipipe.run.work import Job, Report
 from wsipipe.slide import cache, find_slides
 from wsipipe.store.place import checked_folder, make_folder
+from wsipipe.store.records import WITH_RESULTS
 
 DONE, FAILED = 0, 3
 TABLE_WIDTH = 160
@@ -41,8 +45,8 @@ class Options:
     out: Path
     slides: list[str] = field(default_factory=list)
     slide_list: Path | None = None
-    workers: int = 1
-    threads: int = 1
+    hands: Hands = field(default_factory=Hands)
+    policy: Policy = field(default_factory=Policy)
     deidentify: bool = False
     dry_run: bool = False
     as_json: bool = False
@@ -64,9 +68,9 @@ def start(launch: Launch, options: Options) -> int:
 
         return estimate(job, found, options)
     make_folder(options.out)
-    rows = _run(job, launch, found, options)
+    rows, signal = _run(job, launch, found, options)
     _tell(rows, options)
-    return FAILED if any(row.status == "failed" for row in rows) else DONE
+    return signal or (FAILED if any(row.status in FAILURES for row in rows) else DONE)
 
 
 def say(line: str) -> None:
@@ -74,26 +78,28 @@ def say(line: str) -> None:
     typer.echo(f"wsipipe: {line}", err=True)
 
 
-def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> list[Row]:
+def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> tuple[list[Row], int]:
+    """Rows, and the exit code of the signal that stopped the run (0 for none)."""
     journal = Journal(job, launch.weights)
     bars = Bars(len(found), quiet=options.as_json, deidentify=options.deidentify)
-    workers = min(options.workers, 1) if launch.device == "cuda" else options.workers  # one process owns the GPU
     how = {"wait": options.wait, "overwrite": options.overwrite}
     with (
         Session(journal, sources=len(found), tell=say, **how) as session,
-        Pool(workers=workers, threads=options.threads) as pool,
+        enlist(session.job, options.hands, gpu=launch.device == "cuda", say=say) as pool,
         bars,
+        Signals(pool.stop) as signals,
     ):
-        batch = Batch(session.job, found, pool, Noted(bars, journal, session))
+        batch = Batch(session.job, found, pool, Noted(bars, journal, session), policy=options.policy)
         try:
-            rows = batch.run()
-        except KeyboardInterrupt:
+            batch.run()
+        except (KeyboardInterrupt, WsipipeError):
             journal.end(batch.rows, status="interrupted")
             raise
         close_all()  # with --workers 0 the slides were opened in this process
-        journal.note(rows)
-        journal.end(rows, status="ended")
-    return rows
+        journal.note(batch.rows)
+        whole = len(batch.rows) == len(found)
+        journal.end(batch.rows, status="ended" if whole else "interrupted" if signals.number else "stopped")
+    return batch.rows, 0 if whole else signals.exit_code
 
 
 class Noted:
@@ -118,8 +124,12 @@ class Noted:
         self._session.task_done(slide, report)
         self._bars.task_done(slide, report)
 
+    def task_failed(self, slide: Running, task: Task, failure: Failure, *, again: bool) -> None:
+        """A task failed, and is run again or not."""
+        self._session.task_failed(slide, failure, unit=task.unit if task.verb == "unit" else None, again=again)
+
     def slide_ended(self, row: Row) -> None:
-        """A slide is done, failed or skipped; its row is written."""
+        """A slide is done, partial, failed or skipped; its row is written."""
         self.rows = [*(one for one in self.rows if one.source != row.source), row]
         self._session.slide_ended(row)
         self._journal.note(self.rows)
@@ -135,11 +145,11 @@ def _tell(rows: list[Row], options: Options) -> None:
     Console(highlight=False, width=max(wide.width, TABLE_WIDTH)).print(_table(table), crop=False, no_wrap=True)
     for row in table:
         if row["reason"]:
-            name = row["path"] if row["status"] == "failed" and row["path"] else row["id"]
+            name = row["path"] if row["status"] in FAILURES and row["path"] else row["id"]
             typer.echo(f"{name}: {row['error'] + ': ' if row['error'] else ''}{row['reason']}")
     for row in table:
         picture = options.out / row["id"] / "overview.png"
-        if row["status"] == "done" and picture.is_file():
+        if row["status"] in WITH_RESULTS and picture.is_file():
             typer.echo(f"picture: {picture}")
     typer.echo(f"results: {options.out}")
 

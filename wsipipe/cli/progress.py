@@ -21,7 +21,7 @@ from wsipipe.run.batch import Row, Running
 from wsipipe.run.row import slide_row
 from wsipipe.run.work import Report
 
-COLOURS = {"done": "green", "failed": "red", "skipped": "yellow"}
+COLOURS = {"done": "green", "partial": "yellow", "failed": "red", "skipped": "yellow"}
 
 
 class Bars:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsipipe.cli.run import ConfigFile, Deidentify, Device, NoWait, Out, Policy, Sets, Threads, Untrained, settings
+from wsipipe.cli.run import (
+    ConfigFile,
+    Deidentify,
+    Device,
+    NoWait,
+    Out,
+    Policy,
+    Sets,
+    Threads,
+    Untrained,
+    Workers,
+    hands,
+    settings,
+)
 
 EXAMPLES = (
     "Examples: `wsipipe watch inbox --out results` · `wsipipe watch inbox --out results --settle 60 --workers 4`. "
@@ -26,7 +38,7 @@ def watch(
     config: ConfigFile = None,
     set_: Sets = None,
     mpp_policy: Policy = None,
-    workers: Annotated[int, typer.Option("--workers", min=0, help="Worker processes.")] = os.cpu_count() or 1,
+    workers: Workers = None,
     threads: Threads = 1,
     device: Device = None,
     untrained: Untrained = False,
@@ -42,5 +54,5 @@ def watch(
 
     inbox = Inbox(checked(folder), out, interval=interval, settle=settle)
     launch = page.launch(config, settings(set_, mpp_policy=mpp_policy, device=device), untrained=untrained)
-    options = Options(out=out, workers=workers, threads=threads, deidentify=deidentify, wait=not no_wait)
+    options = Options(out=out, hands=hands(workers, threads), deidentify=deidentify, wait=not no_wait)
     raise typer.Exit(follow(launch, options, inbox))

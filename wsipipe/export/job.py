@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from wsipipe.errors import UsageError
 from wsipipe.query import Results, SlideResult
+from wsipipe.store.records import WITH_RESULTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FINISHED = ("done", "partial")
-"""Statuses of slides that have results; of a partial one some tiles could not be read."""
 TILES = ("all", "topk", "none")
 
 
@@ -88,7 +87,7 @@ class Job:
         The slide id where two slides share a file name, or where a de-identified run kept no path.
         """
         rows = self.results.slides.drop_duplicates("id")
-        rows = rows[rows["status"].isin(FINISHED)]
+        rows = rows[rows["status"].isin(WITH_RESULTS)]
         stems = {str(row["id"]): _stem(row["path"]) for row in rows.to_dict("records")}
         shared = Counter(stems.values())
         return {slide_id: stem if stem and shared[stem] == 1 else slide_id for slide_id, stem in stems.items()}
@@ -105,7 +104,7 @@ def chosen(results: Results, asked: list[str]) -> list[str]:
     if asked:
         return sorted({results.slide(name).id for name in asked})
     table = results.slides
-    ids: list[str] = sorted(set(table.loc[table["status"].isin(FINISHED), "id"]))
+    ids: list[str] = sorted(set(table.loc[table["status"].isin(WITH_RESULTS), "id"]))
     if not ids:
         raise UsageError("exporting: no slide has results; see `wsipipe status`", subject=str(results.path))
     return ids

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from wsipipe.errors import StoreError
 from wsipipe.query.columns import PER_SLIDE, stored_schema
-from wsipipe.query.results import FINISHED
 from wsipipe.store import published
 from wsipipe.store.layout import SLIDES_FILE, store_path
 from wsipipe.store.place import sync
-from wsipipe.store.records import read_slides
+from wsipipe.store.records import WITH_RESULTS, read_slides
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,7 +176,7 @@ def _drop_others(folder: Path, names: set[str]) -> None:
 
 def _finished(results: Path) -> list[str]:
     slides = read_slides(results / SLIDES_FILE)
-    return sorted(set(slides.loc[slides["status"].isin(FINISHED), "id"]))
+    return sorted(set(slides.loc[slides["status"].isin(WITH_RESULTS), "id"]))
 
 
 def _regions(root: Path) -> pd.DataFrame:

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
-FINISHED = ("done", "partial")
-"""States of a slide that has results."""
 OVERVIEW_FILE = "overview.png"
 TILE_FILES = "tile-*.png"
 SHOWN = ("id", "status", "category", *records.PROBABILITY_COLUMNS, "tiles", "reason")
@@ -101,8 +99,8 @@ class Results:
 
     @property
     def done(self) -> list[str]:
-        """Ids of the slides that have results, ascending."""
-        ids: list[str] = self.slides.loc[self.slides["status"].isin(FINISHED), "id"].tolist()
+        """Ids of the slides that have results, ascending; those of partial ones lack some units."""
+        ids: list[str] = self.slides.loc[self.slides["status"].isin(records.WITH_RESULTS), "id"].tolist()
         return ids
 
     @cached_property
@@ -171,7 +169,7 @@ class Results:
         same = self.slides[self.slides["id"] == chosen]
         rows = same.sort_values("status", kind="stable").to_dict("records")
         row = {str(name): value for name, value in rows[0].items()}  # done first; an alias is a skipped row of one id
-        if row["status"] not in FINISHED:
+        if row["status"] not in records.WITH_RESULTS:
             why = f"it was {row['status']} ({row['reason'] or row['error'] or 'no reason given'})"
             raise UsageError(f"opening a slide's results: {why}; mend that and run again", subject=chosen)
         return SlideResult(self.path, chosen, row)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from wsipipe import graph, lesion
+from wsipipe.run.partial import missing_line
 from wsipipe.run.work import Context
 from wsipipe.store.records import PROBABILITY_COLUMNS
 
@@ -48,6 +49,7 @@ def verdict(context: Context, *, trained: bool, notices: Sequence[str] = ()) -> 
         "reason": reason,
         **dict(zip(PROBABILITY_COLUMNS, prob.tolist() if trained else [None] * len(prob), strict=True)),
         "tiles": tiles,
+        **({"missing": context.work.lacks} if context.work.missing else {}),
         "gate": {name: {"value": number, "passed": bool(good)} for name, number, good in checks},
         "topk": context.value("topk_id").tolist(),
         "constant_tiles": int((np.ptp(context.value("topk_features"), axis=1) == 0).sum()) if tiles else 0,
@@ -59,6 +61,8 @@ def verdict(context: Context, *, trained: bool, notices: Sequence[str] = ()) -> 
 
 def _reason(context: Context, trained: bool, gate: str) -> str:
     declared = context.work.source.stain
+    if context.work.missing:
+        return missing_line(context.work.lacks)
     if len(context.ids) == 0:
         return "no tissue: no tile reaches the least share of tissue"
     if not trained:

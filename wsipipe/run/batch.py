@@ -9,16 +9,24 @@ workers free up, so memory and the task graph do not grow with the batch.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from wsipipe.run import work
-from wsipipe.run.pool import Failure, Pool
+from wsipipe.errors import StoppedError, UnitError, UnitTimeoutError, WsipipeError
+from wsipipe.run import running, work
+from wsipipe.run.admission import largest_first
+from wsipipe.run.policy import Policy
+from wsipipe.run.pool import Errand, Failure, Pool
+from wsipipe.run.running import Row, Running
 from wsipipe.run.source import Source
-from wsipipe.run.work import Job, Report, SlideWork
+from wsipipe.run.work import Job, Opened, Report, SlideWork
+
+FAILURES = ("failed", "partial")
+"""Statuses of slides that are not whole: exit code 3."""
+
+__all__ = ["Batch", "Observer", "Row", "Running", "Task"]
 
 
 class Observer(Protocol):
@@ -33,152 +41,153 @@ class Observer(Protocol):
     def task_done(self, slide: Running, report: Report) -> None:
         """A unit or a whole step is done."""
 
+    def task_failed(self, slide: Running, task: Task, failure: Failure, *, again: bool) -> None:
+        """A task failed, and is run again or not."""
+
     def slide_ended(self, row: Row) -> None:
-        """A slide is done, failed or skipped."""
+        """A slide is done, partial, failed or skipped."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """What became of one source.
+class Task:
+    """One thing to do for a slide: ``prepare`` it, ``open`` a step, do a ``unit`` of it, ``close`` it."""
 
-    ``status`` is done, failed or skipped; ``error`` the name of the error's type and ``reason`` its one line
-    (also why a slide is skipped or has no category); ``record`` what the finishing steps tell.
-    """
-
-    source: Source
-    status: str
-    index: int = 0
-    id: str = ""
-    fingerprint: str = ""
-    mpp: float | None = None
-    error: str = ""
-    reason: str = ""
-    trace: str = ""
-    seconds: float = 0.0
-    record: dict[str, Any] = field(default_factory=dict)
-    timing: dict[str, float] = field(default_factory=dict)
-    tiles: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass
-class Running:
-    """A slide on its way."""
-
-    source: Source
-    index: int = 0
-    started: float = field(default_factory=time.perf_counter)
-    work: SlideWork | None = None
-    step: int = 0
-    waiting: deque[int] = field(default_factory=deque)
-    out: int = 0
-    record: dict[str, Any] = field(default_factory=dict)
-    timing: dict[str, float] = field(default_factory=dict)
-    tiles: dict[str, int] = field(default_factory=dict)
-    failure: Failure | None = None
-
-    @property
-    def prepared(self) -> SlideWork:
-        """The prepared slide; asked for only after `prepare` has answered."""
-        if self.work is None:
-            raise RuntimeError("the slide is not prepared yet")
-        return self.work
-
-    @property
-    def step_name(self) -> str:
-        """Name of the step that the slide is at."""
-        return self.prepared.job.recipe.build().steps[self.step].name
-
-    def note(self, report: Report) -> None:
-        """Add a task's report to the slide's sums."""
-        self.timing[report.step] = self.timing.get(report.step, 0.0) + report.seconds
-        self.tiles[report.step] = self.tiles.get(report.step, 0) + report.tiles
-        self.record |= report.record
-
-
-Task = tuple[str, Callable[..., Any], tuple[Any, ...]]
+    slide: Running
+    verb: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    unit: int = -1
+    tries: int = 0
 
 
 class Batch:
-    """State of one run over many sources. `run` is all that others call."""
+    """State of one run over many sources. `run` is all that others call; the pool asks `left` and `next`."""
 
-    def __init__(self, job: Job, sources: Iterable[Source], pool: Pool, observer: Observer) -> None:
-        self.job, self.pool, self.observer = job, pool, observer
-        self.sources = deque(sources)
+    def __init__(
+        self, job: Job, sources: Iterable[Source], pool: Pool, observer: Observer, *, policy: Policy | None = None
+    ) -> None:
+        self.job, self.pool, self.observer, self.policy = job, pool, observer, policy or Policy()
+        self.sources = deque(largest_first(sources))
+        self.given = len(self.sources)
         self.active: list[Running] = []
-        self.ready: deque[tuple[Running, Task]] = deque()
+        self.ready: deque[Task] = deque()
         self.rows: list[Row] = []
         self.seen: dict[str, str] = {}
         self.admitted = self.turn = 0
-        self.held: dict[int, tuple[Running, Any]] = {}
+        self.held: dict[int, tuple[Task, Any]] = {}
 
     def add(self, sources: Iterable[Source]) -> None:
-        """More sources while it runs, for an observer to hand over."""
-        self.sources.extend(sources)
+        """More sources while it runs, for an observer to hand over; they come after those given before."""
+        self.sources.extend((index + self.given, source) for index, source in largest_first(sources))
+        self.given = self.admitted + len(self.sources)
 
     def run(self) -> list[Row]:
-        """Work until every source has a row; rows are in the order in which slides ended."""
-        self._feed()
-        for (slide, verb), answer in self.pool.answers():
-            slide.out -= 1
-            self._take(slide, verb, answer)
-            self._feed()
+        """Work until every source has a row or the pool stops; rows are in the order in which slides ended."""
+        for task, answer in self.pool.answers(self):
+            task.slide.come()
+            self._take(task, answer)
         return self.rows
 
-    def _feed(self) -> None:
-        """Keep every worker busy and one task in reserve for each."""
-        while self.pool.running < 2 * self.pool.slots:
-            found = self._next()
-            if found is None:
-                return
-            slide, (verb, function, args) = found
-            slide.out += 1
-            self.pool.submit((slide, verb), function, *args)
+    def left(self) -> bool:
+        """Whether a worker that is free now would get something to do."""
+        waiting = self.ready or any(slide.waiting for slide in self.active)
+        return bool(waiting or (self.sources and len(self.active) <= self.pool.slots))
 
-    def _next(self) -> tuple[Running, Task] | None:
+    def next(self) -> Errand | None:
         """The oldest slide's next task; a new slide where the active ones have none to give."""
+        task = self._next()
+        if task is None:
+            return None
+        limit_s = self.policy.limit_s(task.slide.busy_s)
+        task.slide.leave()
+        return Errand(task, task.function, task.args, limit_s)
+
+    def _next(self) -> Task | None:
         if self.ready:
             return self.ready.popleft()
         for slide in self.active:
             if slide.waiting:
-                return slide, ("unit", work.do_unit, (slide.prepared, slide.step, slide.waiting.popleft()))
+                unit = slide.waiting.popleft()
+                return Task(slide, "unit", work.do_unit, (slide.prepared, slide.step, unit), unit)
         if self.sources and len(self.active) <= self.pool.slots:
-            slide = Running(self.sources.popleft(), self.admitted)
+            index, source = self.sources.popleft()
+            slide = Running(source, index, self.admitted)
             self.admitted += 1
             self.active.append(slide)
-            return slide, ("prepare", work.prepare, (self.job, slide.source))
+            return Task(slide, "prepare", work.prepare, (self.job, slide.source))
         return None
 
-    def _take(self, slide: Running, verb: str, answer: Any) -> None:
-        """Deal with an answer; slides are prepared in the order given, so that of two copies the first one counts."""
-        if verb != "prepare":
-            self._settle(slide, verb, answer)
+    def _take(self, task: Task, answer: Any) -> None:
+        """Deal with an answer; slides are prepared in order of admission, so the first of two copies counts."""
+        if isinstance(answer, Failure) and self._again(task, answer):
             return
-        self.held[slide.index] = slide, answer
+        if task.verb != "prepare":
+            self._settle(task, answer)
+            return
+        self.held[task.slide.turn] = task, answer
         while self.turn in self.held:
             first, prepared = self.held.pop(self.turn)
             self.turn += 1
-            self._settle(first, verb, prepared)
+            self._settle(first, prepared)
 
-    def _settle(self, slide: Running, verb: str, answer: Any) -> None:
+    def _again(self, task: Task, failure: Failure) -> bool:
+        """Tell of a failed task, and run it again where the policy says so."""
+        again = task.slide.failure is None and self.policy.again(failure.error, task.tries)
+        if not isinstance(failure.error, StoppedError):
+            self.observer.task_failed(task.slide, task, failure, again=again)
+        if again:
+            self.ready.append(replace(task, tries=task.tries + 1))
+        return again
+
+    def _settle(self, task: Task, answer: Any) -> None:
+        slide = task.slide
         if isinstance(answer, Failure):
-            slide.failure, slide.waiting = slide.failure or answer, deque()
-        if slide.failure:
-            if slide.out == 0:
-                self._end(slide, _failed(slide, slide.failure))
-        elif verb == "prepare":
-            self._prepared(slide, answer)
-        elif verb == "open":
-            self._opened(slide, answer)
+            self._failed(task, answer)
+        elif slide.failure is None:
+            self._went_well(task, answer)
+        if slide.failure and slide.out == 0:
+            self._end(slide, running.failed(slide, slide.failure))
+
+    def _went_well(self, task: Task, answer: Any) -> None:
+        if task.verb == "prepare":
+            self._prepared(task.slide, answer)
+        elif task.verb == "open":
+            self._opened(task.slide, answer)
         else:
-            self._reported(slide, verb, answer)
+            self._reported(task, answer)
+
+    def _failed(self, task: Task, failure: Failure) -> None:
+        """A task has failed for good: its slide goes on without the unit, or fails; a stopped one stays as it is."""
+        slide = task.slide
+        if isinstance(failure.error, StoppedError):
+            return
+        late = isinstance(failure.error, UnitTimeoutError) and self.policy.overdue(slide.busy_s)
+        named = Failure(self._named(task, failure, late=late), failure.trace)
+        if self.policy.partial and task.verb == "unit" and not late and slide.failure is None:
+            slide.miss(task.unit, named)
+            self._units_ended(slide)
+            return
+        slide.failure = slide.failure or named
+        slide.waiting.clear()
+        self.ready = deque(other for other in self.ready if other.slide is not slide)
+
+    def _named(self, task: Task, failure: Failure, *, late: bool) -> WsipipeError:
+        """The failure's error; where a worker failed, it says what the worker was doing."""
+        error = failure.error
+        if not isinstance(error, UnitError):
+            return error
+        doing = "opening the slide" if task.verb == "prepare" else f"step {task.slide.step_name}"
+        doing += f", unit {task.unit}" if task.verb == "unit" else ""
+        limit = f" (--slide-timeout {self.policy.slide_timeout:g} s)" if late else ""
+        return type(error)(f"{doing}: {error.message}{limit}", subject=error.subject)
 
     def _prepared(self, slide: Running, prepared: SlideWork | None) -> None:
         if prepared is None:
-            self._end(slide, _skipped(slide, "no sane mpp, and the mpp policy is skip"))
+            self._end(slide, running.skipped(slide, "no sane mpp, and the mpp policy is skip"))
             return
         if prepared.fingerprint in self.seen:
             reason = f"an alias: the same content as {self.seen[prepared.fingerprint]}"
-            self._end(slide, _skipped(slide, reason, prepared))
+            self._end(slide, running.skipped(slide, reason, prepared))
             return
         self.seen[prepared.fingerprint] = prepared.id
         slide.work = prepared
@@ -186,54 +195,40 @@ class Batch:
         self._open(slide)
 
     def _open(self, slide: Running) -> None:
-        self.ready.append((slide, ("open", work.open_step, (slide.prepared, slide.step))))
+        self.ready.append(Task(slide, "open", work.begin_step, (slide.prepared, slide.step)))
 
-    def _opened(self, slide: Running, units: list[int]) -> None:
-        self.observer.step_started(slide, len(units))
-        slide.waiting.extend(units)
-        if not units:
-            self._close(slide)
+    def _opened(self, slide: Running, opened: Opened) -> None:
+        self.observer.step_started(slide, len(opened.pending))
+        slide.open(opened)
+        self._units_ended(slide)
 
-    def _close(self, slide: Running) -> None:
-        self.ready.append((slide, ("close", work.close_step, (slide.prepared, slide.step))))
+    def _units_ended(self, slide: Running) -> None:
+        """Close the step once all its units have ended; a step of which no unit could be done fails the slide."""
+        if slide.left:
+            return
+        if slide.missing and len(slide.missing) == slide.needed:
+            slide.failure = next(iter(slide.missing.values()))
+            return
+        slide.set_apart()
+        self.ready.append(Task(slide, "close", work.close_step, (slide.prepared, slide.step)))
 
-    def _reported(self, slide: Running, verb: str, report: Report) -> None:
+    def _reported(self, task: Task, report: Report) -> None:
+        slide = task.slide
         slide.note(report)
         self.observer.task_done(slide, report)
-        if verb == "unit":
-            if not slide.waiting and slide.out == 0:
-                self._close(slide)
+        if task.verb == "unit":
+            slide.left -= 1
+            self._units_ended(slide)
             return
         slide.step += 1
         if slide.step < len(slide.prepared.keys):
             self._open(slide)
         else:
-            self._end(slide, _done(slide))
+            self._end(slide, running.ended(slide))
 
     def _end(self, slide: Running, row: Row) -> None:
         self.active.remove(slide)
         self.rows.append(row)
         self.observer.slide_ended(row)
-
-
-def _base(slide: Running, status: str, prepared: SlideWork | None, **more: Any) -> Row:
-    facts: dict[str, Any] = {}
-    if prepared:
-        facts = {"id": prepared.id, "fingerprint": prepared.fingerprint, "mpp": prepared.frame.mpp}
-    seconds = time.perf_counter() - slide.started
-    return Row(
-        slide.source, status, slide.index, seconds=seconds, timing=slide.timing, tiles=slide.tiles, **facts, **more
-    )
-
-
-def _done(slide: Running) -> Row:
-    return _base(slide, "done", slide.work, record=slide.record, reason=str(slide.record.get("reason", "")))
-
-
-def _skipped(slide: Running, reason: str, prepared: SlideWork | None = None) -> Row:
-    return _base(slide, "skipped", prepared, reason=reason)
-
-
-def _failed(slide: Running, failure: Failure) -> Row:
-    name, reason = type(failure.error).__name__, failure.error.message
-    return _base(slide, "failed", slide.work, error=name, reason=reason, trace=failure.trace)
+        if self.policy.fail_fast and row.status in FAILURES:
+            self.pool.stop()

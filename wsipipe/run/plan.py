@@ -232,13 +232,21 @@ def keys(pipeline: Pipeline, frame: Frame, *, fingerprint: str, reader: str, dec
     made: dict[str, str] = {}
     found: list[str] = []
     for step in pipeline.steps:
-        inputs = sorted({made[name] for name in _inputs(pipeline, step) if name in made})
+        read = sorted({made[name] for name in inputs(pipeline, step) if name in made})
         keep = asdict(pipeline.keep) if _uses_kept(step) else None
         told = declared if isinstance(step, Finish) else ""
-        key = digest({"base": base, "inputs": inputs, "keep": keep, "step": step.spec(), "declared": told})
+        key = digest({"base": base, "inputs": read, "keep": keep, "step": step.spec(), "declared": told})
         found.append(key)
         made |= {spec.name: key for spec in step.outputs}
     return tuple(found)
+
+
+def inputs(pipeline: Pipeline, step: Step) -> set[str]:
+    """Names of the arrays of earlier steps that a step reads; a finishing step may read any."""
+    if isinstance(step, Finish):
+        return {spec.name for other in pipeline.steps for spec in other.outputs}
+    needs = {spec.name for stage in step.stages for spec in stage.inputs}
+    return needs | ({pipeline.keep.name} if _uses_kept(step) else set())
 
 
 def layer_of(pipeline: Pipeline, index: int, key: str, *, root: str, grid: Grid) -> Layer:
@@ -270,14 +278,6 @@ def _pixels(step: Step) -> tuple[Spec, ...]:
 def _seen_later(spec: Spec) -> Spec:
     """A per-tile row is seen by later steps as the table of all kept tiles; a picture by finishing steps only."""
     return replace(spec, scope="tiles") if spec.scope == "tile" else spec
-
-
-def _inputs(pipeline: Pipeline, step: Step) -> set[str]:
-    """Names of the arrays of earlier steps that a step reads; a finishing step may read any."""
-    if isinstance(step, Finish):
-        return {spec.name for other in pipeline.steps for spec in other.outputs}
-    needs = {spec.name for stage in step.stages for spec in stage.inputs}
-    return needs | ({pipeline.keep.name} if _uses_kept(step) else set())
 
 
 def _uses_kept(step: Step) -> bool:

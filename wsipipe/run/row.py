@@ -10,11 +10,12 @@ import os
 from typing import Any
 
 from wsipipe.run.batch import Row
+from wsipipe.run.partial import missing_line
 from wsipipe.run.work import Job
 from wsipipe.stage import digest
 from wsipipe.store.records import PROBABILITY_COLUMNS
 
-OWN_WORDS = ("MppError", "TileSizeError")
+OWN_WORDS = ("MppError", "TileSizeError", "UnitTimeoutError", "WorkerLostError")
 """Errors whose text is wholly ours and names no file."""
 FIXED = {
     "SlideOpenError": "the file could not be opened as a slide",
@@ -66,6 +67,8 @@ def _unopened(row: Row, *, deidentify: bool) -> str:
 
 
 def _nameless(row: Row) -> str:
+    if row.status == "partial":
+        return missing_line(row.record["missing"])
     if row.status != "failed" or row.error in OWN_WORDS:
         return row.reason
     return FIXED.get(row.error, "the slide failed")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from wsipipe.errors import MppError, TileSizeError
 from wsipipe.grid import Frame, Grid, choose_frame
-from wsipipe.run import pixels
+from wsipipe.run import partial, pixels, stop
 from wsipipe.run.plan import Finish, Map, Overview, Pipeline, Reduce, keys, layer_of
 from wsipipe.run.source import MppPolicy, Source, opened, stored_mpp, true_mpp
 from wsipipe.slide.base import Slide
@@ -70,7 +70,10 @@ class Job:
 
 @dataclass(frozen=True)
 class SlideWork:
-    """A prepared slide: everything that a task needs to know, and nothing that is open."""
+    """A prepared slide: everything that a task needs to know, and nothing that is open.
+
+    ``missing`` names the units that were left out so far, by step; empty for a whole slide.
+    """
 
     job: Job
     source: Source
@@ -80,6 +83,7 @@ class SlideWork:
     grid: Grid
     fingerprint: str
     keys: tuple[str, ...]
+    missing: partial.Missing = ()
 
     @property
     def root(self) -> str:
@@ -98,6 +102,17 @@ class SlideWork:
     def slide(self) -> Slide:
         """The slide, opened once per process."""
         return opened(self.source, self.mpp)
+
+    def without(self, step: int, units: tuple[int, ...]) -> SlideWork:
+        """The same slide without these units of a map step; what is computed from it is kept apart by its key."""
+        keys = partial.rekeyed(self.job.recipe.build(), self.keys, step, units)
+        return replace(self, keys=keys, missing=(*self.missing, (step, units)))
+
+    @property
+    def lacks(self) -> dict[str, list[int]]:
+        """The missing units by the name of their step."""
+        steps = self.job.recipe.build().steps
+        return {steps[step].name: list(units) for step, units in self.missing}
 
 
 @dataclass(frozen=True)
@@ -141,23 +156,41 @@ def prepare(job: Job, source: Source) -> SlideWork | None:
     return work
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A step that may begin: its units that are still to be done, ascending, and how many it has in all."""
+
+    pending: list[int]
+    needed: int
+
+
 def open_step(work: SlideWork, step: int) -> list[int]:
     """Make a map step's layer and say which units are still to be done, ascending; other steps have none."""
+    return begin_step(work, step).pending
+
+
+def begin_step(work: SlideWork, step: int) -> Opened:
+    """What `open_step` does, and how many units the step has."""
     pipeline = work.job.recipe.build()
     kind = pipeline.steps[step]
     if not isinstance(kind, Map):
-        return []
+        return Opened([], 0)
     layer = work.layer(step)
     write.create(layer)
     units = np.arange(work.grid.n_units)
     if kind.kept_only:
         units = np.unique(kept(work) // work.grid.rows_per_unit)
-    found: list[int] = read.pending(layer, units).tolist()
-    return found
+    return Opened(read.pending(layer, units).tolist(), len(units))
 
 
 def do_unit(work: SlideWork, step: int, unit: int) -> Report:
-    """Read a unit's tiles, run the chain, write the unit and mark it."""
+    """Read a unit's tiles, run the chain, write the unit and mark it.
+
+    Raises
+    ------
+    StoppedError
+        Between two batches, where the run is to stop: nothing of the unit is written.
+    """
     started = time.perf_counter()
     pipeline = work.job.recipe.build()
     kind, layer = pipeline.steps[step], work.layer(step)
@@ -170,13 +203,14 @@ def do_unit(work: SlideWork, step: int, unit: int) -> Report:
         size += batch["rgb"].nbytes
         made = stages(**batch, **given)
         parts.append({name: made[name] for name in kind.keep})
+        stop.check()
     whole = {name: np.concatenate([part[name] for part in parts]) for name in kind.keep}
     written = write.write_unit(layer, unit, ids, whole)
     return Report(kind.name, time.perf_counter() - started, len(ids), written, unit, size)
 
 
 def close_step(work: SlideWork, step: int) -> Report:
-    """Complete a map step, or do any other step whole."""
+    """Complete a map step, or do any other step whole. A step that lacks units is never called complete."""
     started = time.perf_counter()
     kind, layer = work.job.recipe.build().steps[step], work.layer(step)
     if isinstance(kind, Finish):
@@ -185,7 +219,7 @@ def close_step(work: SlideWork, step: int) -> Report:
             _tidy(work)
         return Report(kind.name, time.perf_counter() - started, record=record or {})
     written = 0
-    if not read.is_complete(layer):
+    if not read.is_complete(layer) and step not in dict(work.missing):
         if isinstance(kind, Map):
             write.complete(layer)
         else:
@@ -199,6 +233,8 @@ def _tidy(work: SlideWork) -> None:
     """Nobody writes into a finished slide: whatever is half-written was left by a killed run."""
     write.sweep(work.root, older_s=0)
     write.sweep(work.pictures, older_s=0)
+    if not work.missing:
+        partial.drop(work.root)
     if work.job.final:
         staging.put_in_place(work.job.results, work.job.final, work.id)
 
@@ -253,12 +289,14 @@ def kept(work: SlideWork) -> NDArray[np.int64]:
     """Ids of the kept tiles, ascending; read from the store once per process and slide."""
     rule = work.job.recipe.build().keep
     layer = work.layer(work.job.recipe.build().index(rule.name))
-    return _kept(layer, rule.name, rule.minimum)
+    return _kept(layer, rule.name, rule.minimum, work.missing)
 
 
 @lru_cache(maxsize=8)
-def _kept(layer: Layer, name: str, minimum: float) -> NDArray[np.int64]:
+def _kept(layer: Layer, name: str, minimum: float, missing: partial.Missing) -> NDArray[np.int64]:
     ids = layer.grid.ids() if layer.grid else np.zeros(0, np.int64)
+    if layer.grid and missing:
+        ids = partial.present(ids, missing, rows_per_unit=layer.grid.rows_per_unit)
     found: NDArray[np.int64] = ids[read.rows(layer, name, ids) >= minimum]
     found.flags.writeable = False
     return found

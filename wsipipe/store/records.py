@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 CATEGORIES = ("negative", "low_grade", "high_grade", "invasive")
 """Gastric categories in the order of every four-element array."""
 PROBABILITY_COLUMNS = tuple(f"p_{category}" for category in CATEGORIES)
-STATUSES = ("done", "failed", "skipped")
+STATUSES = ("done", "partial", "failed", "skipped")
+"""``partial``: published without some units, which the same command does again."""
+WITH_RESULTS = ("done", "partial")
 
 SLIDE_COLUMNS: dict[str, str] = {
     "id": "string",

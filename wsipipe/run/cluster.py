@@ -1,0 +1,207 @@
+"""Workers by dask: a cluster of this machine, or one that runs already.
+
+Enters: how many processes and threads, or a scheduler's address. Leaves: addresses of workers, and tasks put on
+exactly one of them. Next room: `wsipipe.run.pool`, which says what goes where.
+
+Local workers start by spawn (Zarr, OpenSlide and torch deadlock in forked children), a nanny replaces one that dies,
+and one whose parent is gone exits by itself. dask never runs a task twice by itself: `wsipipe.run.pool` knows better
+which of a dead worker's tasks is to blame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, Future, LocalCluster
+
+from wsipipe.errors import ClusterError
+
+CONNECT_S = 30.0
+ANSWER_S = 15.0
+"""Time-outs for reaching a scheduler, and for its answer to a question."""
+CLOSE_S, KILL_S = 20.0, 2.0
+"""Time-outs for closing the cluster, in peace and at once."""
+
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.comm.timeouts.connect": "60s",
+    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.admin.tick.interval": "500ms",
+}
+"""Of local clusters. Of a worker's memory only the nanny's limit is used: results stay on disk, nothing can spill."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Which workers a run is done by.
+
+    Parameters
+    ----------
+    workers : int
+        Processes of a local cluster; 0 runs in threads of this process.
+    threads : int
+        Threads of each.
+    scheduler : str
+        Address of a running scheduler (``tcp://host:8786``) or its scheduler file; empty starts a local cluster.
+    memory : int
+        Bytes at which a local worker is killed and replaced; 0 sets no limit.
+    """
+
+    workers: int = 1
+    threads: int = 1
+    scheduler: str = ""
+    memory: int = 0
+
+
+class Cluster:
+    """A dask client, and the cluster behind it where it is ours. `close` must be called."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew, self._local, self._tasks = crew, None, count()
+        if crew.scheduler:
+            self._client = _connect(crew.scheduler)
+            return
+        with dask.config.set(SETTINGS):
+            self._local = _start(crew)
+            self._client = Client(self._local)
+
+    @property
+    def killable(self) -> bool:
+        """Whether workers are processes of their own, which can be killed without us."""
+        return bool(self.crew.scheduler or self.crew.workers)
+
+    def seats(self) -> dict[str, int]:
+        """Threads of every worker by its address. Raises ClusterError where the scheduler does not answer."""
+        if self._client.status == "running":
+            with contextlib.suppress(OSError, TimeoutError):
+                return dict(self._client.nthreads(callback_timeout=ANSWER_S))
+        raise ClusterError(
+            "the scheduler is lost: start the cluster again, then the same command continues where this one stopped",
+            subject=self.crew.scheduler or "the local cluster",
+        )
+
+    def grow(self, workers: int) -> None:
+        """Have so many local workers."""
+        if self._local is not None:
+            self._local.scale(workers)
+
+    def submit(self, address: str, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Future]:
+        """Put calls of a function on one worker; a call may not move to another."""
+        keys = [f"unit-{self._client.id}-{next(self._tasks)}" for _ in calls]
+        columns = list(zip(*calls, strict=True))
+        return list(self._client.map(function, *columns, key=keys, workers=[address], pure=False))
+
+    def when_done(self, future: Future, take: Callable[[Any], None]) -> None:
+        """Call `take` with the answer, or with the error that the task ended with; never where its worker is gone."""
+
+        async def wait() -> None:
+            answer: Any
+            (answer,) = await asyncio.gather(self._client.gather(future, asynchronous=True), return_exceptions=True)
+            take(answer)
+
+        self._client.loop.add_callback(wait)
+
+    def forget(self, future: Future) -> None:
+        """Give up a task whose worker is gone or condemned."""
+        future.cancel()
+
+    def tell(self, function: Callable[..., None], *args: Any) -> None:
+        """Call a function in every worker process, beside its tasks; does not wait."""
+
+        async def send() -> None:
+            with contextlib.suppress(OSError):
+                await self._client.run(function, *args, on_error="ignore")
+
+        self._client.loop.add_callback(send)
+
+    def kill(self, address: str, pid: int) -> None:
+        """Kill a worker process, whatever it does; its nanny starts another."""
+        if self._local is not None:
+            _kill(pid)
+            return
+
+        async def send() -> None:
+            with contextlib.suppress(OSError):
+                await self._client.run(_kill_worker, workers=[address], nanny=True, on_error="ignore")
+
+        self._client.loop.add_callback(send)
+
+    def dashboard(self) -> str:
+        """Where a browser sees the cluster, in a line."""
+        info = self._client.scheduler_info(n_workers=0)
+        port = info.get("services", {}).get("dashboard")
+        if not port:
+            return ""
+        base = f"http://{info['address'].split('://')[-1].rsplit(':', 1)[0]}:{port}"
+        with contextlib.suppress(ImportError):
+            import bokeh  # noqa: F401 (only whether it is there)
+
+            return f"dashboard {base}/status"
+        return f"scheduler {base}/health (dask's dashboard needs bokeh: pip install bokeh)"
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Let go of the cluster; a local one ends with all its processes."""
+        limit = KILL_S if at_once else CLOSE_S
+        with contextlib.suppress(TimeoutError, OSError):  # on a starved machine; workers end with us in any case
+            self._client.close(timeout=limit)
+        if self._local is None:
+            return
+        if at_once:
+            for worker in self._local.workers.values():
+                _kill(getattr(worker, "pid", None) or 0)
+        with contextlib.suppress(TimeoutError, OSError):
+            self._local.close(timeout=limit)
+
+
+def _start(crew: Crew) -> LocalCluster:
+    return LocalCluster(
+        n_workers=max(1, crew.workers),
+        threads_per_worker=crew.threads,
+        processes=crew.workers > 0,
+        memory_limit=crew.memory,
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its HTTP server: any free port, this machine
+        silence_logs=50,
+    )
+
+
+def _connect(scheduler: str) -> Client:
+    """A client of a running scheduler. Raises ClusterError where there is none."""
+    where = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
+    try:
+        if "scheduler_file" in where and not Path(scheduler).is_file():
+            raise FileNotFoundError("no such scheduler file")
+        return Client(**where, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ClusterError(
+            f"reaching the scheduler: {' '.join(str(error).split())}; give --scheduler tcp://HOST:PORT or the file "
+            "that `dask scheduler --scheduler-file` wrote",
+            subject=scheduler,
+        ) from error
+
+
+def _kill(pid: int) -> None:
+    if pid and pid != os.getpid():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _kill_worker(dask_worker: Any) -> None:
+    """Runs in a worker's nanny."""
+    _kill(dask_worker.pid or 0)
