@@ -28,7 +28,8 @@ ASAP = """<?xml version="1.0"?>
 <Annotation Name="A0" Type="Polygon" PartOfGroup="Tumor" Color="#F4FA58"><Coordinates>
 <Coordinate Order="0" X="10.5" Y="10"/><Coordinate Order="2" X="110" Y="60"/><Coordinate Order="1" X="110" Y="10"/>
 <Coordinate Order="3" X="10" Y="60"/></Coordinates></Annotation>
-<Annotation Name="A1" Type="Dot" PartOfGroup="Tumor"><Coordinates><Coordinate Order="0" X="5" Y="5"/></Coordinates></Annotation>
+<Annotation Name="A1" Type="Dot" PartOfGroup="Tumor"><Coordinates>
+<Coordinate Order="0" X="5" Y="5"/></Coordinates></Annotation>
 <Annotation Name="A2" Type="Spline" PartOfGroup="None"><Coordinates>
 <Coordinate Order="0" X="0" Y="0"/><Coordinate Order="1" X="9" Y="0"/><Coordinate Order="2" X="0" Y="9"/>
 </Coordinates></Annotation></Annotations><AnnotationGroups><Group Name="Tumor" PartOfGroup="None"/></AnnotationGroups>

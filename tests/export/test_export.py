@@ -87,12 +87,13 @@ def test_what_fails_half_way_leaves_the_old_file(results: Results, tmp_path: Pat
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
-    with (
-        pytest.raises(UsageError, match=r"x: writing a file: No space left on device; free"),
-        placed(tmp_path / "x") as at,
-    ):
-        at.write_text("half")
-        raise OSError(28, os.strerror(28))
+    def filling() -> None:
+        with placed(tmp_path / "x") as at:
+            at.write_text("half")
+            raise OSError(28, os.strerror(28))
+
+    with pytest.raises(UsageError, match=r"x: writing a file: No space left on device; free"):
+        filling()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -101,7 +102,7 @@ def test_names_are_known_beforehand(results: Results, tmp_path: Path, to: str) -
     job = Job(results, results.done, tmp_path)
     names = FORMATS[to].names_of(job)
     assert sorted(export(results, to, tmp_path)) == sorted(names)
-    assert [path for path in tmp_path.rglob("*.partial*")] == []
+    assert list(tmp_path.rglob("*.partial*")) == []
 
 
 def test_partial_slides_are_exported_like_done_ones() -> None:

@@ -65,7 +65,7 @@ def test_columns_are_not_dropped_in_silence() -> None:
 
     schema = pa.schema([("a", pa.int64()), ("b", pa.float32())])
     assert _fitted(pa.table({"a": [1]}), schema).to_pylist() == [{"a": 1, "b": None}]
-    with pytest.raises(UsageError, match="only some have c.*--slide"):
+    with pytest.raises(UsageError, match=r"only some have c.*--slide"):
         _fitted(pa.table({"a": [1], "c": [2]}), schema)
 
 
