@@ -20,6 +20,7 @@ from wsipipe.cli import (
     run,
     status,
     train,
+    view,
     watch,
 )
 from wsipipe.errors import SlideError, StoreError, UsageError, WsipipeError
@@ -49,6 +50,7 @@ app.command("import-annotations", epilog=import_annotations.EXAMPLES)(import_ann
 app.command("watch", epilog=watch.EXAMPLES)(watch.watch)
 app.command("query", epilog=query.EXAMPLES)(query.query)
 app.command("catalogue", epilog=catalogue.EXAMPLES)(catalogue.catalogue)
+app.command("view", epilog=view.EXAMPLES)(view.view)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 
