@@ -69,6 +69,7 @@ def serve(results: str | Path, wishes: Wishes, told: Callable[[str], None]) -> N
     shelf = Shelf(results, wishes.slides)
     first = chosen(shelf, wishes.slide)
     sockets = listen(wishes.port)
+    shelf.warm()
     gate = Gate(sockets[0].getsockname()[1])
     address = gate.address + (f"slide/{first}/" if first else "")
 

@@ -8,6 +8,7 @@ An id is only ever compared with the ids of ``slides.parquet``. Nothing that a r
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass
@@ -109,6 +110,13 @@ class Shelf:
         self._where = Whereabouts(slides)
         self._open: Recent[Shown] = Recent(OPEN_SLIDES, lambda _: 1)
         self._opening = threading.Lock()
+
+    def warm(self) -> None:
+        """Read one slide's rows and shapes, so that the libraries that read them are loaded before anybody waits."""
+        with contextlib.suppress(StoreError):
+            for slide_id in self.results.done[:1]:
+                result = self.results.slide(slide_id)
+                _ = len(result.tiles), len(result.regions)
 
     @property
     def results(self) -> Results:
