@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.view [--side 96000] [--keep FOLDER]
 
-Makes the slide (sparse phantom tissue, JPEG tiles passed through) and a published result for it, starts ``wsipipe view``
+Makes the slide (sparse phantom tissue, JPEG tiles passed through) and a published result, starts ``wsipipe view``
 pinned to one core, and asks as a browser does: first one tile of the whole slide, then the tiles of 20 windows of
 1280 x 900 pixels, four requests at a time, each at another place and level. Prints the seconds to the first tile
 (slide opened included) and tiles per second. The bar: under 1 s, and at least 20 tiles/s.
