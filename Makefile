@@ -17,7 +17,7 @@ export MKL_NUM_THREADS ?= 1
 export NUMEXPR_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format wheel wheelhouse install-offline image clean
+.PHONY: help install demo test torture lint format wheel wheelhouse install-offline image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -38,6 +38,9 @@ demo: install  ## made slides (and real ones, where ../shared/data exists) throu
 
 test: install  ## the tests, with their coverage
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+torture: install  ## 200 random kill -9s over small batches; the same bytes afterwards (40 minutes or more)
+	$(BIN)/python -m tests.benchmarks.kill
 
 lint: install  ## form, types, imports, sizes
 	$(BIN)/ruff check .
