@@ -4,9 +4,10 @@
 
 Or: make torture. A batch of small made slides is run once without interruption: its bytes are the ones wanted, its
 seconds the span that kill times are drawn from, so that kills fall into starting, units, drawing, publishing and
-packing alike. Then batches are run into fresh directories and killed. After a killed runner or group the same command starts at once, while orphans
-may still be dying; after a killed worker the command itself has to go on. A batch that ends is compared and a new one
-begun; every kill so belongs to exactly one comparison, and counts as equal where that comparison is.
+packing alike. Then batches are run into fresh directories and killed. After a killed runner or group the same command
+starts at once, while orphans may still be dying; after a killed worker the command itself has to go on. A batch that
+ends is compared and a new one begun; every kill so belongs to exactly one comparison, and counts as equal where that
+comparison is.
 
 Units redone are told from the files left after each kill: a unit with data and no mark is half written and will be
 redone ("lost to the kill"); a mark whose time differs from the one first seen belongs to a finished unit that was done

@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ from wsipipe.store.records import read_json, read_slides
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TIMEOUT_S, MEMORY, THREADS, LONGEST = 60.0, "2GB", 2, 100_000
+TIMEOUT_S, MEMORY, THREADS, LONGEST, DEEPEST = 60.0, "2GB", 2, 100_000, 200
+"""Limits; the parser, which no time limit reaches, takes the square of the depth of open brackets."""
 SELECTING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 SQL_FROM_TEXT = {"query", "query_table", "json_execute_serialized_sql", "from_substrait", "from_substrait_json"}
 """Functions that run text as SQL, which the parser of the outer statement does not see."""
@@ -68,8 +70,8 @@ class Engine:
 
     def _check(self, sql: str) -> None:
         """Refuse all that does not only select."""
-        if len(sql) > LONGEST or "\0" in sql:
-            raise _refused(f"it may have {LONGEST} characters and no NUL")
+        if len(sql) > LONGEST or "\0" in sql or _depth(sql) > DEEPEST:
+            raise _refused(f"it may have {LONGEST} characters, {DEEPEST} nested brackets and no NUL")
         try:
             prefix = EXPLAIN.match(sql)
             body = sql[prefix.end() :] if prefix else sql
@@ -166,6 +168,12 @@ def _check_node(node: dict[str, Any]) -> None:
         raise _refused(f"got {kind.removesuffix('_QUERY_NODE').removesuffix('_NODE')} in it")
     if str(node.get("function_name", "")).lower() in SQL_FROM_TEXT:
         raise _refused(f"{node['function_name']}() runs text as SQL")
+
+
+def _depth(sql: str) -> int:
+    """How many brackets are open at most; those in texts count too."""
+    steps = [1 if sign in "([{" else -1 for sign in sql if sign in "([{}])"]
+    return max(accumulate(steps), default=0)
 
 
 def _refused(text: str) -> UsageError:
