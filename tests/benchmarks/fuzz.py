@@ -6,7 +6,8 @@ Every file of ``../shared/data/slides`` (and of a set made from a seed, which is
 damaged in ways drawn by (seed, number): bytes flipped, cut, blocks overwritten or removed, TIFF tags edited. Each is
 opened and a few tiles are read, in worker processes with a limit of memory, which are started by spawn and used for
 many files. A worker that dies is a **native crash of the reader process**; it is replaced, as the pool of a run
-replaces its own. One that gives no answer for 30 s hangs. An error that is no `WsipipeError` is a bug; so is a peak above 2 GB.
+replaces its own. One that gives no answer for 30 s hangs. An error that is no `WsipipeError` is a bug; so is a peak
+above 2 GB.
 
 Prints a table by kind, then every bug once per place. Exit code 1 where there is a bug, a hang or a peak above the bar.
 """
