@@ -19,7 +19,7 @@ import numpy as np
 from wsipipe.cli.app import main
 
 CONFIG = Path(__file__).parents[2] / "configs" / "gastric.tiny.yaml"
-TOLD = {"run.json", "slides.parquet", "log.jsonl", "metrics.prom", "lease"}
+TOLD = {"run.json", "slides.parquet", "log.jsonl", "metrics.prom", "lease", "report.html"}
 """Files and folders with times in them."""
 
 

@@ -220,7 +220,7 @@ def test_a_tile_shows_its_region() -> None:
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_a_sheet_holds_every_tile(count: int) -> None:
     tile = TileView(np.full((64, 64, 3), (10, 200, 30), np.uint8), label="x" * 80)
-    pixels = topk_sheet([tile] * count, mpp=0.5, title="top tiles")
+    pixels = topk_sheet([tile] * count, mpp=0.5, title="top tiles").pixels()
     green = (pixels == (10, 200, 30)).all(axis=-1).sum()
     assert green == pytest.approx(count * (240 * PX) ** 2, rel=0.03)
 

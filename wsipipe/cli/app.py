@@ -17,6 +17,7 @@ from wsipipe.cli import (
     import_annotations,
     info,
     query,
+    report,
     run,
     status,
     train,
@@ -51,6 +52,7 @@ app.command("watch", epilog=watch.EXAMPLES)(watch.watch)
 app.command("query", epilog=query.EXAMPLES)(query.query)
 app.command("catalogue", epilog=catalogue.EXAMPLES)(catalogue.catalogue)
 app.command("view", epilog=view.EXAMPLES)(view.view)
+app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from wsipipe.cli.crew import Hands, enlist
 from wsipipe.cli.progress import Bars
+from wsipipe.cli.report import after_run
 from wsipipe.errors import UsageError, WsipipeError
 from wsipipe.run.batch import FAILURES, Batch, Row, Running, Task
 from wsipipe.run.policy import Policy
@@ -94,12 +95,14 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> tup
             batch.run()
         except (KeyboardInterrupt, WsipipeError):
             journal.end(batch.rows, status="interrupted")
+            after_run(options.out)
             raise
         close_all()  # with --workers 0 the slides were opened in this process
         journal.note(batch.rows)
         whole = len(batch.rows) == len(found)
         journal.end(batch.rows, status="ended" if whole else "interrupted" if signals.number else "stopped")
     return batch.rows, 0 if whole else signals.exit_code
+        after_run(options.out)
 
 
 class Noted:

@@ -1,6 +1,7 @@
 """Pictures of single tiles: one top-k tile with its outlined region, a sheet of all of them, a stain before and after.
 
-Enters: pixels of tiles, their probability maps, outlines. Leaves: pixels. Who saves them: the pipeline's last step.
+Enters: pixels of tiles, their probability maps, outlines. Leaves: pixels, a canvas. Who saves them: the pipeline's last
+step, and `wsipipe.report.plot`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from wsipipe.report import heat
-from wsipipe.report.canvas import INK, MUTED, RGB, RULE, Canvas, cut
+from wsipipe.report.canvas import DPI, INK, MUTED, POINTS_PER_INCH, RGB, RULE, Canvas, cut
 from wsipipe.report.heat import Picture
 
 PANEL, CELL, GAP, MARGIN = 520.0, 240.0, 20.0, 28.0
 """Side of a panel of one tile, side of a tile on a sheet, and the room between and around them, in points."""
+HEAD, FOOT = 54.0, 60.0
+"""Room above and below the panels of one tile, in points."""
+PX_PER_POINT = DPI / POINTS_PER_INCH
+
+Panel = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,8 @@ def tile_picture(
     """
     tile = TileView(rgb, probability, label, threshold, regions)
     height = PANEL * min(1.5, rgb.shape[0] / rgb.shape[1])
-    panels, head = (1 if probability is None else 2), (78.0 if lines else 54.0)
-    canvas = Canvas(2 * MARGIN + panels * PANEL + (panels - 1) * GAP, head + height + 60)
+    panels, head = (1 if probability is None else 2), (HEAD + 24 if lines else HEAD)
+    canvas = Canvas(2 * MARGIN + panels * PANEL + (panels - 1) * GAP, head + height + FOOT)
     room = canvas.width - 2 * MARGIN
     canvas.text(MARGIN, 22, cut(label, room, 16, bold=True), size=16, bold=True)
     canvas.text(MARGIN, 50, cut("  ·  ".join(lines), room, 12.5), size=12.5, color=MUTED)
@@ -89,7 +95,29 @@ def tile_picture(
     return canvas.pixels()
 
 
-def topk_sheet(tiles: Sequence[TileView], *, mpp: float, title: str = "", columns: int = 5) -> RGB:
+def tile_panels(width: int, height: int) -> tuple[Panel, Panel] | tuple[None, None]:
+    """Where the two panels lie in a picture that `tile_picture` drew with a probability map and without `lines`.
+
+    Parameters
+    ----------
+    width, height : int
+        Of the picture in pixels.
+
+    Returns
+    -------
+    two of (left, top, width, height)
+        In pixels, the outlined panel first and the painted one second; None twice for a picture of another width.
+    """
+    if abs(width - (2 * MARGIN + 2 * PANEL + GAP) * PX_PER_POINT) > 2:
+        return None, None
+    side, top = PANEL * PX_PER_POINT, HEAD * PX_PER_POINT
+    high = height - (HEAD + FOOT) * PX_PER_POINT
+    lefts = (MARGIN * PX_PER_POINT, (MARGIN + PANEL + GAP) * PX_PER_POINT)
+    first, second = ((round(left, 1), round(top, 1), round(side, 1), round(high, 1)) for left in lefts)
+    return first, second
+
+
+def topk_sheet(tiles: Sequence[TileView], *, mpp: float, title: str = "", columns: int = 5) -> Canvas:
     """All top-k tiles on one sheet, row by row in the given order, each outlined and labelled.
 
     Parameters
@@ -105,7 +133,8 @@ def topk_sheet(tiles: Sequence[TileView], *, mpp: float, title: str = "", column
 
     Returns
     -------
-    (height, width, 3) uint8
+    Canvas
+        Its ``figure`` is matplotlib's, its ``pixels()`` are what is saved.
     """
     across = max(2, min(columns, len(tiles)))
     rows = max(1, -(-len(tiles) // across))
@@ -121,7 +150,7 @@ def topk_sheet(tiles: Sequence[TileView], *, mpp: float, title: str = "", column
         heat.draw_scale_bar(canvas, MARGIN, canvas.height - 28, width=CELL, width_um=width_um)
     else:
         canvas.text(MARGIN, 90, "no tiles", size=13, color=MUTED)
-    return canvas.pixels()
+    return canvas
 
 
 def before_after(
