@@ -64,7 +64,7 @@ def usable_after(browser: Any, path: Path) -> dict[str, float]:
     sort_s = time.perf_counter() - start
     start = time.perf_counter()
     page.select_option("#category", "invasive")
-    page.wait_for_function("document.querySelector('#count').textContent.includes(' of ')")
+    page.wait_for_selector("#count:has-text(' of ')")
     filter_s = time.perf_counter() - start
     context.close()
     return {"opened": opened_s, "sorted": sort_s, "filtered": filter_s, "usable": opened_s + sort_s + filter_s}

@@ -95,7 +95,7 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> tup
             batch.run()
         except (KeyboardInterrupt, WsipipeError):
             journal.end(batch.rows, status="interrupted")
-            after_run(options.out)
+            after_run(options.out, interrupted=True)
             raise
         close_all()  # with --workers 0 the slides were opened in this process
         journal.note(batch.rows)

@@ -14,6 +14,8 @@ EXAMPLES = (
     "slides, all pictures are in the file; of more, only the thumbnails are, and the large pictures are read from the "
     "results folder and from a folder beside the file (report-pictures): keep them together, or give --inline."
 )
+WAITED_FOR = 20
+"""Slides of which an interrupted run still writes the report: some seconds."""
 
 
 def report(
@@ -35,15 +37,21 @@ def report(
         typer.launch(str(path))
 
 
-def after_run(results: Path) -> None:
-    """Write a run's report; where it cannot be written, say so and leave the run's exit code as it is."""
+def after_run(results: Path, *, interrupted: bool = False) -> None:
+    """Write a run's report; where it cannot be written, say so and leave the run's exit code as it is.
+
+    Whoever interrupts a run does not wait for the report of a large batch: it is then left for `wsipipe report`.
+    """
     from wsipipe.errors import WsipipeError
     from wsipipe.report.html import write_report
     from wsipipe.store.layout import SLIDES_FILE
+    from wsipipe.store.records import read_slides
 
     if not (results / SLIDES_FILE).is_file():
         return  # interrupted before the first slide had ended
     try:
+        if interrupted and len(read_slides(results / SLIDES_FILE)) > WAITED_FOR:
+            return
         typer.echo(f"report: {write_report(results)}", err=True)
     except WsipipeError as error:
         typer.echo(f"wsipipe: {error}", err=True)

@@ -103,7 +103,7 @@ def edges(root: str | Path, *, table: str = TABLE) -> pd.DataFrame:
     group = _table(root, table)
     if group is None:
         return pd.DataFrame({"source": np.zeros(0, np.int64), "target": np.zeros(0, np.int64), "correlation": []})
-    tile_id = np.asarray(_element(group["obs"])["tile_id"])
+    tile_id = np.asarray(_element(group["obs/tile_id"]))
     joined, r = _element(group[f"obsp/{ADJACENCY}"]).tocoo(), _element(group[f"obsp/{CORRELATION}"])
     once = joined.row < joined.col
     first, second = joined.row[once], joined.col[once]

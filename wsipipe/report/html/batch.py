@@ -79,13 +79,15 @@ def batch(rows: Sequence[Row], run: Mapping[str, Any]) -> Batch:
     run : mapping
         Of ``run.json``; empty where there is none.
     """
-    done = [row for row in rows if row["status"] == "done"]
+    done = [row for row in rows if row["status"] in ("done", "partial")]
     by_status = Counter(row["status"] for row in rows)
     by_category = Counter(row["category"] or "none" for row in done)
     names = {**NAMES, "none": "No category"}
     return Batch(
         slides=len(rows),
-        statuses=_counts([(name, name.capitalize(), by_status[name]) for name in STATUSES]),
+        statuses=_counts(
+            [(name, name.capitalize(), by_status[name]) for name in dict.fromkeys((*STATUSES, *by_status))]
+        ),
         categories=_counts([(name, names[name], by_category[name]) for name in (*CATEGORIES, "none")]),
         stages=_counts([(name, name.replace("_", " "), value) for name, value in _stages(run)]),
         failures=_failures([row for row in rows if row["status"] == "failed"]),

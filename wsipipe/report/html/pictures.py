@@ -23,7 +23,7 @@ from PIL import Image
 from wsipipe.report.heat import CLEAR_BELOW, COLORMAP
 from wsipipe.store import published
 from wsipipe.store.layout import store_path
-from wsipipe.store.records import replace_file
+from wsipipe.store.place import replace_file
 
 Mode = Literal["inline", "linked", "none"]
 
@@ -87,7 +87,7 @@ class Pictures:
         path = self.results / slide_id / name
         if self.mode == "none" or not path.is_file():
             return None
-        with Image.open(path) as picture:
+        with path.open("rb") as file, Image.open(file) as picture:
             width, height = picture.size
             if self.mode == "linked":
                 return Shown(self._relative(path), width, height)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from wsipipe import __version__
 from wsipipe.errors import UsageError
@@ -27,7 +26,8 @@ from wsipipe.report.html.pictures import Mode, Pictures
 from wsipipe.report.html.text import FILTERS
 from wsipipe.report.panel import NAMES
 from wsipipe.store.layout import RUN_FILE, SLIDES_FILE
-from wsipipe.store.records import CATEGORIES, plain, read_json, read_slides, sync
+from wsipipe.store.place import is_remote, place, replace_file, sync
+from wsipipe.store.records import CATEGORIES, plain, read_json, read_slides
 
 REPORT_FILE = "report.html"
 INLINED_SLIDES = 20
@@ -80,10 +80,13 @@ def write_report(results: str | Path, choice: Choice | None = None) -> Path:
     StoreError
         Where ``slides.parquet`` or ``run.json`` is damaged. A damaged slide is told on its page.
     """
-    folder, choice = Path(results), choice or Choice()
+    folder, choice = place(results), choice or Choice()
     rows, run = _rows(folder), _run(folder)
     out = choice.out or folder / REPORT_FILE
-    pictures = Pictures(folder, out, choice.mode(sum(row["status"] == "done" for row in rows)))
+    mode = choice.mode(sum(row["status"] in slide.FINISHED for row in rows))
+    if mode == "linked" and is_remote(folder):
+        mode = "none"  # a page cannot name files of a bucket
+    pictures = Pictures(folder, out, mode)
     try:
         _dump(out, environment().get_template("report.html.j2").generate(**_context(rows, run, pictures)))
     except OSError as error:
@@ -123,8 +126,8 @@ def _context(rows: Sequence[dict[str, Any]], run: Mapping[str, Any], pictures: P
         "pages": _pages(rows, pictures),
         "categories": CATEGORIES,
         "names": NAMES,
-        "style": Markup(style),  # noqa: S704 (our own files)
-        "scripts": [Markup(script) for script in scripts],  # noqa: S704 (our own files)
+        "style": style,
+        "scripts": scripts,
         "policy": _policy(style, scripts),
     }
 
@@ -133,7 +136,7 @@ def _listed(rows: Sequence[dict[str, Any]], pictures: Pictures) -> Iterator[dict
     """Rows of the table with their thumbnails."""
     for row in rows:
         thumbnail = ""
-        if row["status"] == "done" and slide.safe(row["id"]):
+        if row["status"] in slide.FINISHED and slide.safe(row["id"]):
             try:
                 thumbnail = pictures.thumbnail(row["id"])
             except slide.DAMAGED:
@@ -143,13 +146,16 @@ def _listed(rows: Sequence[dict[str, Any]], pictures: Pictures) -> Iterator[dict
 
 def _pages(rows: Sequence[dict[str, Any]], pictures: Pictures) -> Iterator[slide.Page]:
     """A page per slide; the same content given twice has one, that of the finished slide."""
-    done = {row["id"] for row in rows if row["status"] == "done"}
+    done = {row["id"] for row in rows if row["status"] in slide.FINISHED}
     for row in rows:
-        if row["status"] == "done" or row["id"] not in done:
+        if row["status"] in slide.FINISHED or row["id"] not in done:
             yield slide.page(row, pictures)
 
 
 def _dump(out: Path, parts: Iterator[str]) -> None:
+    if is_remote(out):
+        replace_file(out, "".join(parts).encode(errors="replace"))
+        return
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
     try:
