@@ -101,8 +101,8 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> tup
         journal.note(batch.rows)
         whole = len(batch.rows) == len(found)
         journal.end(batch.rows, status="ended" if whole else "interrupted" if signals.number else "stopped")
+    after_run(options.out, interrupted=not whole)
     return batch.rows, 0 if whole else signals.exit_code
-        after_run(options.out)
 
 
 class Noted:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wsipipe.report.panel import NAMES
-from wsipipe.store.records import CATEGORIES, STATUSES
+from wsipipe.store.records import CATEGORIES, STATUSES, WITH_RESULTS
 
 Row = Mapping[str, Any]
 
@@ -79,7 +79,7 @@ def batch(rows: Sequence[Row], run: Mapping[str, Any]) -> Batch:
     run : mapping
         Of ``run.json``; empty where there is none.
     """
-    done = [row for row in rows if row["status"] in ("done", "partial")]
+    done = [row for row in rows if row["status"] in WITH_RESULTS]
     by_status = Counter(row["status"] for row in rows)
     by_category = Counter(row["category"] or "none" for row in done)
     names = {**NAMES, "none": "No category"}
@@ -90,7 +90,7 @@ def batch(rows: Sequence[Row], run: Mapping[str, Any]) -> Batch:
         ),
         categories=_counts([(name, names[name], by_category[name]) for name in (*CATEGORIES, "none")]),
         stages=_counts([(name, name.replace("_", " "), value) for name, value in _stages(run)]),
-        failures=_failures([row for row in rows if row["status"] == "failed"]),
+        failures=_failures([row for row in rows if row["status"] not in (*WITH_RESULTS, "skipped")]),
         skipped=Counter(row["reason"] or "no reason given" for row in rows if row["status"] == "skipped").most_common(),
         notices=[NOTICE],
         state=str(run.get("status") or "unknown"),

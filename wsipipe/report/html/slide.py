@@ -20,7 +20,7 @@ from wsipipe.report.html.pictures import BASE_PX, Pictures, Shown
 from wsipipe.report.tile import tile_panels
 from wsipipe.store import published
 from wsipipe.store.layout import store_path
-from wsipipe.store.records import CATEGORIES
+from wsipipe.store.records import CATEGORIES, WITH_RESULTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 TILE, STAIN, OVERVIEW = "tile-{:02d}.png", "stain.png", "overview.png"
 DAMAGED = (StoreError, OSError, ValueError, KeyError)
 """What reading a store that was cut short or changed by hand may raise; the page then says so."""
-FINISHED = ("done", "partial")
-"""States of a slide that has results."""
 BINS = 20
 CHECKS = {
     "tissue": ("Tissue", "tile areas", "at least", "min_tiles"),
@@ -116,7 +114,7 @@ def page(row: Mapping[str, Any], pictures: Pictures) -> Page:
         Of a slide that failed or was skipped only the row; of one whose store cannot be read, that and why.
     """
     found = Page(row, row["id"])
-    if row["status"] not in FINISHED:
+    if row["status"] not in WITH_RESULTS:
         return found
     if not safe(row["id"]):
         found.problem = "The slide's id is no name of a folder, so its results are not looked for."

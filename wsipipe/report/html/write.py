@@ -27,7 +27,7 @@ from wsipipe.report.html.text import FILTERS
 from wsipipe.report.panel import NAMES
 from wsipipe.store.layout import RUN_FILE, SLIDES_FILE
 from wsipipe.store.place import is_remote, place, replace_file, sync
-from wsipipe.store.records import CATEGORIES, plain, read_json, read_slides
+from wsipipe.store.records import CATEGORIES, WITH_RESULTS, plain, read_json, read_slides
 
 REPORT_FILE = "report.html"
 INLINED_SLIDES = 20
@@ -83,7 +83,7 @@ def write_report(results: str | Path, choice: Choice | None = None) -> Path:
     folder, choice = place(results), choice or Choice()
     rows, run = _rows(folder), _run(folder)
     out = choice.out or folder / REPORT_FILE
-    mode = choice.mode(sum(row["status"] in slide.FINISHED for row in rows))
+    mode = choice.mode(sum(row["status"] in WITH_RESULTS for row in rows))
     if mode == "linked" and is_remote(folder):
         mode = "none"  # a page cannot name files of a bucket
     pictures = Pictures(folder, out, mode)
@@ -124,6 +124,7 @@ def _context(rows: Sequence[dict[str, Any]], run: Mapping[str, Any], pictures: P
         "mode": pictures.mode,
         "rows": _listed(rows, pictures),
         "pages": _pages(rows, pictures),
+        "finished": WITH_RESULTS,
         "categories": CATEGORIES,
         "names": NAMES,
         "style": style,
@@ -136,7 +137,7 @@ def _listed(rows: Sequence[dict[str, Any]], pictures: Pictures) -> Iterator[dict
     """Rows of the table with their thumbnails."""
     for row in rows:
         thumbnail = ""
-        if row["status"] in slide.FINISHED and slide.safe(row["id"]):
+        if row["status"] in WITH_RESULTS and slide.safe(row["id"]):
             try:
                 thumbnail = pictures.thumbnail(row["id"])
             except slide.DAMAGED:
@@ -146,9 +147,9 @@ def _listed(rows: Sequence[dict[str, Any]], pictures: Pictures) -> Iterator[dict
 
 def _pages(rows: Sequence[dict[str, Any]], pictures: Pictures) -> Iterator[slide.Page]:
     """A page per slide; the same content given twice has one, that of the finished slide."""
-    done = {row["id"] for row in rows if row["status"] in slide.FINISHED}
+    done = {row["id"] for row in rows if row["status"] in WITH_RESULTS}
     for row in rows:
-        if row["status"] in slide.FINISHED or row["id"] not in done:
+        if row["status"] in WITH_RESULTS or row["id"] not in done:
             yield slide.page(row, pictures)
 
 
