@@ -95,13 +95,13 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> tup
             batch.run()
         except (KeyboardInterrupt, WsipipeError):
             journal.end(batch.rows, status="interrupted")
-            after_run(options.out, interrupted=True)
+            after_run(options.out, interrupted=True, quiet=options.as_json)
             raise
         close_all()  # with --workers 0 the slides were opened in this process
         journal.note(batch.rows)
         whole = len(batch.rows) == len(found)
         journal.end(batch.rows, status="ended" if whole else "interrupted" if signals.number else "stopped")
-    after_run(options.out, interrupted=not whole)
+    after_run(options.out, interrupted=not whole, quiet=options.as_json)
     return batch.rows, 0 if whole else signals.exit_code
 
 

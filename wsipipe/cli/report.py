@@ -37,7 +37,7 @@ def report(
         typer.launch(str(path))
 
 
-def after_run(results: Path, *, interrupted: bool = False) -> None:
+def after_run(results: Path, *, interrupted: bool = False, quiet: bool = False) -> None:
     """Write a run's report; where it cannot be written, say so and leave the run's exit code as it is.
 
     Whoever interrupts a run does not wait for the report of a large batch: it is then left for `wsipipe report`.
@@ -52,6 +52,8 @@ def after_run(results: Path, *, interrupted: bool = False) -> None:
     try:
         if interrupted and len(read_slides(results / SLIDES_FILE)) > WAITED_FOR:
             return
-        typer.echo(f"report: {write_report(results)}", err=True)
+        path = write_report(results)
+        if not quiet:
+            typer.echo(f"report: {path}", err=True)
     except WsipipeError as error:
         typer.echo(f"wsipipe: {error}", err=True)
