@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.export import made
 from wsipipe.export import export
 from wsipipe.export.hdf5 import magnification
 from wsipipe.query import Results
@@ -84,4 +83,3 @@ def test_of_the_pipeline(real: Results, tmp_path: Path) -> None:
     with h5py.File(coords) as file:
         np.testing.assert_array_equal(file["coords"][:], slide.tiles[["x", "y"]])
         assert file["coords"].attrs["patch_size"] == slide.tiles["width"].iloc[0]
-    assert made.GRID.tile == 512
