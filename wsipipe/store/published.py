@@ -63,7 +63,7 @@ def facts(root: str | Path) -> dict[str, Any]:
     ``shape, level_shape, level_downsample, mpp, magnification, bounds`` and ``tile`` (a mapping of its own).
     """
     marked(root)
-    attributes = zarr.open_group(str(root), mode="r").attrs
+    attributes = zarr.open_group(zarr_store(root), mode="r").attrs
     told: Any = attributes["slide_properties"]
     specs: Any = attributes["tile_spec"]
     return {**told, "tile": dict(specs[REGION])}
