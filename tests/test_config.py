@@ -245,3 +245,15 @@ def test_known_keys_are_dotted_and_in_order() -> None:
 )
 def test_every_setting_says_what_it_means(section: type[Config]) -> None:
     assert all(info.description for info in section.model_fields.values())
+
+
+def test_brackets_nested_too_deep_are_no_yaml(tmp_path: Path) -> None:
+    assert "not YAML" in told(f"tile: {'[' * 3000}", tmp_path)
+    with pytest.raises(ConfigError, match="not a YAML value"):
+        config.load(Page, None, [f"tile={'[' * 3000}"])
+
+
+def test_aliases_are_not_written_out(tmp_path: Path) -> None:
+    lines = ["l0: &l0 [x, x, x, x, x, x, x, x]"]
+    lines += [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 8)}]" for i in range(1, 20)]  # 8 to the 20th, written out
+    assert len(told(f"tile: {{size: {{{', '.join(lines)}}}}}", tmp_path)) < 5000

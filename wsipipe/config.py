@@ -8,6 +8,7 @@ each pipeline's own page says which it has.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,6 +17,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsipipe.errors import ConfigError
+
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""What PyYAML raises: ValueError of a date such as 2026-13-01, RecursionError of brackets nested a thousand deep."""
+
+_SHORT = reprlib.Repr()  # a few lines of aliases stand for gigabytes once they are written out
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
 
 
 class Config(BaseModel):
@@ -141,8 +149,8 @@ def _read(path: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"reading the configuration: {error}; give a readable YAML file", subject=str(path)) from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
-        told = " ".join(str(error).split())
+    except NOT_YAML as error:
+        told = " ".join(str(error).split())[:500]
         raise ConfigError(f"reading the configuration: not YAML ({told})", subject=str(path)) from None
     if values is not None and not isinstance(values, dict):
         raise ConfigError(
@@ -158,7 +166,7 @@ def _set(values: dict[str, Any], text: str) -> None:
         raise ConfigError(f"--set takes section.key=value, got {text!r}", subject="--set")
     try:
         found = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):
+    except NOT_YAML:
         raise ConfigError(f"--set {name}: {value!r} is not a YAML value; quote it", subject="--set") from None
     for part in parts[:-1]:
         values = values.setdefault(part, {})
@@ -172,7 +180,7 @@ def _explain(kind: type[BaseModel], item: Any) -> str:
     if not name:  # a rule between several settings: its input is the whole configuration
         return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] != "extra_forbidden":
-        return f"{name}: {item['msg'].lower()}, got {item['input']!r}"
+        return f"{name}: {item['msg'].lower()}, got {_SHORT.repr(item['input'])}"
     known = known_keys(kind)
     sections = sorted({key.split(".")[0] for key in known})
     near = difflib.get_close_matches(name, [*known, *sections], n=1, cutoff=0.0)

@@ -36,6 +36,8 @@ from tests.benchmarks import fuzz_cases, mutations
 from tests.conftest import SHARED
 
 HANG_S, MOST_PEAK, LIMIT = 30.0, 2_000_000_000, 6 * 2**30
+IMPORTS_S = 60.0
+"""For torch and torch-geometric, on a machine that is busy otherwise."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -152,7 +154,13 @@ class Worker:
         self.process.start()
         theirs.close()
         self.case: Case | None = None
+        self.known: set[str] = set()
         self.since = 0.0
+
+    @property
+    def patience_s(self) -> float:
+        """How long an answer may take; a worker's first file of a kind waits for the kind's imports too."""
+        return HANG_S if self.case and self.case.kind in self.known else HANG_S + IMPORTS_S
 
     @property
     def pipe(self) -> Connection:
@@ -206,7 +214,7 @@ def fuzz(cases: list[Case], folder: Path, *, seed: int, jobs: int) -> dict[str, 
         ready = multiprocessing.connection.wait([worker.pipe for worker in workers], timeout=1.0)
         for worker in list(workers):
             hung = worker.pipe not in ready
-            if hung and time.monotonic() - worker.since < HANG_S + 30 * (worker.since == 0):
+            if hung and time.monotonic() - worker.since < worker.patience_s:
                 continue
             alive = _note(tallies, worker, hung=hung)
             workers.remove(worker)
@@ -233,6 +241,7 @@ def _note(tallies: dict[str, Tally], worker: Worker, *, hung: bool) -> bool:
         tally.ends[end] += 1
         tally.crashed.append(f"{end}: {label}")
         return False
+    worker.known.add(case.kind)
     how, details, peak = said
     tally.ends[how] += 1
     if peak > MOST_PEAK:

@@ -185,6 +185,13 @@ def test_finding_and_reading_needs_no_torch(tmp_path: Path) -> None:
     assert said.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("changes", [{"convs": [1, 1, 10**9]}, {"hidden": 10**9}, {"channels": [8, 10**9, 8]}], ids=str)
+def test_a_network_too_large_to_be_true_is_not_built(changes: dict[str, object]) -> None:
+    tiny = VNET["tiny"]
+    with pytest.raises(WeightsError, match=r"wrong at .*less than or equal"):
+        settings(tiny.model_copy(update={"config": tiny.config | changes}), "vnet", VNetConfig)
+
+
 def rewrite(path: Path, **changes: object) -> None:
     card = path.with_suffix(".json")
     card.write_text(json.dumps(json.loads(card.read_text()) | changes))

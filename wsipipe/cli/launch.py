@@ -102,7 +102,7 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> tup
         whole = len(batch.rows) == len(found)
         journal.end(batch.rows, status="ended" if whole else "interrupted" if signals.number else "stopped")
     after_run(options.out, interrupted=not whole, quiet=options.as_json)
-    return batch.rows, 0 if whole else signals.exit_code
+    return batch.rows, signals.exit_code if signals.number and not whole else 0
 
 
 class Noted:

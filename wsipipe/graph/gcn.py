@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from wsipipe.models.architecture import Architecture, settings
+from wsipipe.models.architecture import Architecture, Count, settings
 from wsipipe.models.card import CATEGORIES, Card
 from wsipipe.models.device import Execution, Options, execution, loaded
 from wsipipe.models.weights import WeightsFile, find, load
@@ -61,13 +61,13 @@ class GcnConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    features: Annotated[int, Field(ge=1)] = 64
-    layers: Annotated[int, Field(ge=0)] = 2
-    hidden: Annotated[int, Field(ge=1)] = 64
+    features: Count = 64
+    layers: Annotated[int, Field(ge=0, le=32)] = 2
+    hidden: Count = 64
     self_loops: bool = True
     edges: bool = True
     readout: Literal["mean", "max", "attention", "ordered"] = "mean"
-    slots: Annotated[int, Field(ge=1)] = 10
+    slots: Count = 10
 
 
 GCN_PRESETS = {

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from wsipipe.errors import WeightsError
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=4096)]
+Depth = Annotated[int, Field(ge=1, le=32)]
+"""Bounds far above any network of this kind: a damaged card is refused before it makes a billion layers."""
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -50,8 +52,8 @@ class VNetConfig(BaseModel):
 
     stem_stride: Literal[1, 2, 4, 8] = 4
     channels: tuple[Count, ...] = (32, 48, 64, 96, 128)
-    convs: tuple[Count, ...] = (1, 2, 2, 2, 2)
-    decoder_convs: tuple[Count, ...] = (1, 1, 1, 1, 1)
+    convs: tuple[Depth, ...] = (1, 2, 2, 2, 2)
+    decoder_convs: tuple[Depth, ...] = (1, 1, 1, 1, 1)
     pool: Count = 2
     hidden: Count = 128
     features: Count = 64

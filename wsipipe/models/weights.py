@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,13 +161,24 @@ def load(file: WeightsFile, build: Callable[[Card], Network]) -> Network:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(file.card.made.get("seed", 0)))
+        torch.manual_seed(_seed(file.card))
         module = build(file.card)
     if file.path is not None:
         tensors = _tensors(file.path)
         _compare(module.state_dict(), tensors, file.card.name)
         module.load_state_dict(tensors)
     return module.eval()
+
+
+def _seed(card: Card) -> int:
+    """What an untrained network's random weights are drawn from."""
+    seed = card.made.get("seed", 0)
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise WeightsError(
+            f"reading the card: made.seed is a whole number from 0, got {reprlib.repr(seed)}; correct the card",
+            subject=card.name,
+        )
+    return seed
 
 
 def save(path: Path, module: nn.Module, card: Card, *, known: FeatureStatistics | None = None) -> Card:
