@@ -192,6 +192,14 @@ def test_a_network_too_large_to_be_true_is_not_built(changes: dict[str, object])
         settings(tiny.model_copy(update={"config": tiny.config | changes}), "vnet", VNetConfig)
 
 
+@pytest.mark.parametrize("seed", [[1], "x", -1, 2**70, True, None], ids=str)
+def test_a_seed_that_is_none_is_refused(tmp_path: Path, seed: object) -> None:
+    path, _ = saved(tmp_path)
+    rewrite(path, made={"seed": seed})
+    with pytest.raises(WeightsError, match=r"made\.seed is a whole number"):
+        load(find(path), build)
+
+
 def rewrite(path: Path, **changes: object) -> None:
     card = path.with_suffix(".json")
     card.write_text(json.dumps(json.loads(card.read_text()) | changes))

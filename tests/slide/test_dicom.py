@@ -32,6 +32,7 @@ from wsipipe.slide import open_slide
 from wsipipe.slide.base import Slide
 from wsipipe.slide.colour import jpeg_space
 from wsipipe.slide.dicom import open_dicom
+from wsipipe.slide.dicom_files import read_instance
 
 Array = NDArray[Any]
 ENCODE: dict[str, Callable[[Array], bytes]] = {
@@ -240,3 +241,14 @@ def test_a_file_of_a_real_series_opens_the_series(shared_data: Path) -> None:
     folder = shared_data / "slides" / "formats" / "dicom-jpeg"
     prints = {open_slide(path).info.fingerprint for path in (folder, *folder.iterdir())}
     assert len(prints) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_a_header_cut_anywhere_is_no_instance_or_one(tmp_path: Path) -> None:
+    """Whatever pydicom raises on it, also what `struct` raises inside it."""
+    data = write(tmp_path / "whole.dcm", [scenery(SIDE, SIDE)]).read_bytes()
+    path = tmp_path / "cut.dcm"
+    for length in range(128, min(len(data), 1600)):
+        path.write_bytes(data[:length])
+        found = read_instance(path)
+        assert found is None or found.path == path

@@ -5,6 +5,8 @@ Enters: a file or a directory. Leaves: the instances of one series. Next: `wsipi
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 """SOP class VL Whole Slide Microscopy Image Storage."""
 HEADER_ERRORS = (
     InvalidDicomError, BytesLengthException, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError,
-    EOFError, NotImplementedError, ArithmeticError,
+    EOFError, NotImplementedError, ArithmeticError, RecursionError, struct.error, zlib.error,
 )  # fmt: skip
 """What pydicom raises on files that are no DICOM, or damaged ones."""
 _TAGS = ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImageType", "Rows", "Columns"]
