@@ -248,7 +248,7 @@ def test_a_header_cut_anywhere_is_no_instance_or_one(tmp_path: Path) -> None:
     """Whatever pydicom raises on it, also what `struct` raises inside it."""
     data = write(tmp_path / "whole.dcm", [scenery(SIDE, SIDE)]).read_bytes()
     path = tmp_path / "cut.dcm"
-    for length in range(128, min(len(data), 1600)):
+    for length in range(129, min(len(data), 1600), 9):
         path.write_bytes(data[:length])
         found = read_instance(path)
         assert found is None or found.path == path
