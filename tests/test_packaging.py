@@ -194,6 +194,17 @@ def test_wheel_holds_code_configs_and_weights(wheel: set[str]) -> None:
     assert wanted - wheel == set()
 
 
+def test_wheel_holds_pages_scripts_and_their_licences(wheel: set[str]) -> None:
+    pages = [
+        p.relative_to(ROOT) for p in committed() if p.parent.name == "static" and p.is_relative_to(ROOT / "wsipipe")
+    ]
+    assert {path.suffix for path in pages} >= {".html", ".css", ".js", ".txt"}
+    assert {"openseadragon.min.js", "openseadragon.LICENSE.txt"} <= {path.name for path in pages}
+    assert {str(path) for path in pages} - wheel == set()
+    banner = (ROOT / "wsipipe/view/static/openseadragon.min.js").read_text(encoding="utf-8").splitlines()[0]
+    assert banner.removeprefix("//! openseadragon ") in (ROOT / "NOTICE").read_text(encoding="utf-8")
+
+
 def test_wheel_holds_nothing_but_the_package_and_its_licences(wheel: set[str]) -> None:
     assert {name.partition("/")[0].partition("-")[0] for name in wheel} == {"wsipipe"}
     assert {name.rpartition("/")[2] for name in wheel if "/licenses/" in name} == {"LICENSE", "NOTICE"}

@@ -137,6 +137,14 @@ def test_a_click_on_a_tile_shows_its_row(browser: Any, viewer: Served, made_id: 
         page.wait_for_selector("#tile div", state="detached")
 
 
+def test_a_slide_that_is_not_at_hand_says_so(browser: Any, viewer: Served) -> None:
+    with slide_page(browser, viewer, "gone-1") as page:
+        assert "--slides" in page.inner_text("#said")
+        place = page.evaluate("() => [0, 1].map((at) => wsipipe.viewer.world.getItemAt(at).getBounds().width)")
+        width = 2305  # both pictures lie on the slide, whose width is one
+        assert place == pytest.approx([-(-width // 8) * 8 / width, -(-width // 4) * 4 / width])
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Any, viewer: Served, made_id: str, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe

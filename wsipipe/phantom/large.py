@@ -44,7 +44,7 @@ class Stock:
     clear: bytes
 
 
-def write_large(path: str | Path, *, side: int = 100_000, seed: int = 0) -> Path:
+def write_large(path: str | Path, *, side: int = 100_000, seed: int = 0, halvings: int = 1) -> Path:
     """Write a large sparse slide.
 
     Parameters
@@ -55,6 +55,8 @@ def write_large(path: str | Path, *, side: int = 100_000, seed: int = 0) -> Path
         Height and width in pixels at 0.5 micrometres per pixel; 16,384 or more.
     seed : int
         Of the islands and their places.
+    halvings : int
+        From one stored level to the next; 2 makes them 1, 4, 16, ... times smaller, as most scanners do.
 
     Returns
     -------
@@ -78,7 +80,7 @@ def write_large(path: str | Path, *, side: int = 100_000, seed: int = 0) -> Path
     path.parent.mkdir(parents=True, exist_ok=True)
     fields = [_island(kind, seed) for kind in (0, 1)]
     cells = _places(side, float(np.mean([(field.canvas.tissue > 0).mean() for field in fields])), seed)
-    write_levels(path, _levels(side, cells, _stock(fields)), MPP, tile=TILE)
+    write_levels(path, _levels(side, cells, _stock(fields), halvings), MPP, tile=TILE)
     return path
 
 
@@ -121,15 +123,15 @@ def _row(field: Field, y: int) -> RGB:
     return np.concatenate([field.block((y, x)) for x in range(0, ISLAND, 1024)], axis=1)
 
 
-def _levels(side: int, cells: Cells, stock: Stock) -> Iterator[Level]:
-    """Levels that halve until one fits in a tile."""
+def _levels(side: int, cells: Cells, stock: Stock, halvings: int) -> Iterator[Level]:
+    """Levels that get smaller until one fits in a tile."""
     level = 0
     while True:
         here = side >> level
         yield Level((here, here), _tiles(here, level, cells, stock))
         if here <= TILE:
             return
-        level += 1
+        level += halvings
 
 
 def _tiles(here: int, level: int, cells: Cells, stock: Stock) -> Iterator[bytes]:

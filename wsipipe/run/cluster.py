@@ -16,6 +16,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -149,9 +150,7 @@ class Cluster:
         if not port:
             return ""
         base = f"http://{info['address'].split('://')[-1].rsplit(':', 1)[0]}:{port}"
-        with contextlib.suppress(ImportError):
-            import bokeh  # noqa: F401 (only whether it is there)
-
+        if find_spec("bokeh"):
             return f"dashboard {base}/status"
         return f"scheduler {base}/health (dask's dashboard needs bokeh: pip install bokeh)"
 

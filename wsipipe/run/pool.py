@@ -287,8 +287,8 @@ class Pool:
         """See which workers came and went, and which tasks take too long."""
         self._looked = now = time.monotonic()
         seats = self.cluster.seats()
-        for address in [address for address in self._roster if address not in seats]:
-            yield from self._gone(self._roster[address])
+        for worker in [worker for address, worker in self._roster.items() if address not in seats]:
+            yield from self._gone(worker)
         for address in [address for address in seats if address not in self._roster]:
             self._roster[address] = Worker(address, seats[address])
             self._place(self._roster[address], Errand(hello, self._greet[0], self._greet[1:]))
@@ -300,7 +300,7 @@ class Pool:
 
     def _gone(self, worker: Worker) -> Iterator[tuple[Any, Any]]:
         """A worker process is no more: run what it had again, alone; quarantine what was alone before."""
-        del self._roster[worker.address]
+        self._roster.pop(worker.address, None)
         self._outbox.pop(worker.address, None)
         if any(other.refused and other.greeting for other in self._roster.values()):  # one may take the GPU over
             self._roster = {a: other for a, other in self._roster.items() if not (other.refused and other.greeting)}
@@ -355,7 +355,9 @@ class Pool:
                 worker.aboard.difference_update(stuck)
                 if stuck:
                     self._condemn(worker)
-                yield from ((errand.token, Failure(StoppedError("dropped half way"))) for errand in stuck)
+                for errand in stuck:
+                    errand.future = None  # an answer that still comes is not wanted any more
+                    yield errand.token, Failure(StoppedError("dropped half way"))
 
     def __enter__(self) -> Pool:
         return self

@@ -25,7 +25,7 @@ from wsipipe.store import published
 from wsipipe.store.layout import SLIDES_FILE, store_path
 from wsipipe.store.lazy import Lazy
 from wsipipe.view.deepzoom import DeepZoom
-from wsipipe.view.encode import heat_png, jpeg
+from wsipipe.view.encode import heat_png, jpeg, ramp
 from wsipipe.view.ground import Ground, as_rgb
 from wsipipe.view.recent import Recent
 from wsipipe.view.whereabouts import Whereabouts
@@ -112,7 +112,8 @@ class Shelf:
         self._opening = threading.Lock()
 
     def warm(self) -> None:
-        """Read one slide's rows and shapes, so that the libraries that read them are loaded before anybody waits."""
+        """Read one slide's rows and shapes, so that the libraries it takes are loaded before anybody waits."""
+        ramp()
         with contextlib.suppress(StoreError):
             for slide_id in self.results.done[:1]:
                 result = self.results.slide(slide_id)
@@ -141,10 +142,14 @@ class Shelf:
         if slide_id not in self._done:
             raise KeyError(slide_id)
         key = slide_id, _stamp(store_path(results.path, slide_id) / METADATA)
+        return self._open.get(key) or self._once(key, results.slide(slide_id))
+
+    def _once(self, key: tuple[str, int], result: SlideResult) -> Shown:
+        """Opened by the first who asks; the others wait, but nobody who asks for a slide that is open already."""
         with self._opening:
             found = self._open.get(key)
             if found is None:
-                found = self._opened(results.slide(slide_id))
+                found = self._opened(result)
                 self._open.put(key, found)
         return found
 
