@@ -61,7 +61,8 @@ def main() -> None:
     beyond = wall - heard.done * asked.sleep / asked.threads
     print(f"{heard.done} units of {asked.sleep * 1e3:g} ms on {asked.threads} threads: {wall:.1f} s")
     print(
-        f"scheduling: {beyond / heard.done * 1e3:.2f} ms a unit of wall clock, {processor / heard.done * 1e3:.2f} ms of processor"
+        f"scheduling: {beyond / heard.done * 1e3:.2f} ms a unit of wall clock, "
+        f"{processor / heard.done * 1e3:.2f} ms of processor"
     )
     first, last = heard.resident[0] / 1e6, heard.resident[-1] / 1e6
     print(f"memory: {first:.0f} MB after the first thousand units, {last:.0f} MB after the last (x {last / first:.2f})")

@@ -108,15 +108,21 @@ class Cluster:
         columns = list(zip(*calls, strict=True))
         return list(self._client.map(function, *columns, key=keys, workers=[address], pure=False))
 
-    def when_done(self, future: Future, take: Callable[[Any], None]) -> None:
-        """Call `take` with the answer, or with the error that the task ended with; never where its worker is gone."""
+    def when_done(self, futures: Sequence[Future], take: Callable[[int, Any], None]) -> None:
+        """Call `take` with a future's place and its answer, or the error that it ended with, as each is done.
 
-        async def wait() -> None:
+        Nothing is told of a future whose worker is gone.
+        """
+
+        async def wait(place: int, future: Future) -> None:
             answer: Any
             (answer,) = await asyncio.gather(self._client.gather(future, asynchronous=True), return_exceptions=True)
-            take(answer)
+            take(place, answer)
 
-        self._client.loop.add_callback(wait)
+        async def wait_for_all() -> None:
+            await asyncio.gather(*(wait(place, future) for place, future in enumerate(futures)))
+
+        self._client.loop.add_callback(wait_for_all)
 
     def forget(self, future: Future) -> None:
         """Give up a task whose worker is gone or condemned."""

@@ -240,9 +240,10 @@ class Pool:
     def _send(self) -> None:
         for address, errands in self._outbox.items():
             calls = [(self._run, errand.function, errand.args) for errand in errands]
-            for errand, future in zip(errands, self.cluster.submit(address, _task, calls), strict=True):
+            futures = self.cluster.submit(address, _task, calls)
+            for errand, future in zip(errands, futures, strict=True):
                 errand.future = future
-                self.cluster.when_done(future, _taker(self._news, errand, future))
+            self.cluster.when_done(futures, _taker(self._news, errands, futures))
         self._outbox = {}
 
     def _arrived(self) -> Iterator[tuple[Any, Any]]:
@@ -372,8 +373,8 @@ def _task(run: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     return guarded(function, *args, run=run)
 
 
-def _taker(news: queue.SimpleQueue[Any], errand: Errand, future: Any) -> Callable[[Any], None]:
-    return lambda answer: news.put((errand, future, answer))
+def _taker(news: queue.SimpleQueue[Any], errands: list[Errand], futures: list[Any]) -> Callable[[int, Any], None]:
+    return lambda place, answer: news.put((errands[place], futures[place], answer))
 
 
 def _one_line(error: BaseException | None) -> str:
