@@ -60,10 +60,8 @@ def main() -> None:
     assert {row.status for row in rows} == {"done"}
     beyond = wall - heard.done * asked.sleep / asked.threads
     print(f"{heard.done} units of {asked.sleep * 1e3:g} ms on {asked.threads} threads: {wall:.1f} s")
-    print(
-        f"scheduling: {beyond / heard.done * 1e3:.2f} ms a unit of wall clock, "
-        f"{processor / heard.done * 1e3:.2f} ms of processor"
-    )
+    each = (beyond / heard.done * 1e3, processor / heard.done * 1e3)
+    print("scheduling: {:.2f} ms a unit of wall clock, {:.2f} ms of processor".format(*each))
     first, last = heard.resident[0] / 1e6, heard.resident[-1] / 1e6
     print(f"memory: {first:.0f} MB after the first thousand units, {last:.0f} MB after the last (x {last / first:.2f})")
 

@@ -13,7 +13,6 @@ import pytest
 from tests.pipelines.running import CONFIG, Answer, contents, units_done, write_slide, wsipipe
 from wsipipe.cli import follow
 from wsipipe.query.results import open_results
-from wsipipe.run.pool import Pool
 
 pytestmark = pytest.mark.timeout(600)  # whole runs, also on a machine that is busy otherwise
 
@@ -40,7 +39,7 @@ def nothing() -> None:
 def test_slides_that_come_are_taken_up_and_a_signal_stops_it(slide: Path, finished: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "in" / "results"
     folder.mkdir()
-    data, pools = slide.read_bytes(), mock.Mock(side_effect=Pool)
+    data, pools = slide.read_bytes(), mock.Mock(side_effect=follow.enlist)
     copied = folder / "made.tif"
     things: list[Callable[[], object]] = [
         nothing,
@@ -53,7 +52,7 @@ def test_slides_that_come_are_taken_up_and_a_signal_stops_it(slide: Path, finish
         nothing,
     ]
     before = signal.getsignal(signal.SIGTERM)
-    with mock.patch.object(follow, "Pool", pools):
+    with mock.patch.object(follow, "enlist", pools):
         answer = watch(folder, out, things)
     assert answer.code == 0, answer
     assert "stopped; the same command continues" in answer.err

@@ -39,6 +39,11 @@ class Hands:
     max_memory: int = 0
     scheduler: str = ""
 
+    @property
+    def in_process(self) -> bool:
+        """Whether the work is done in threads of this process."""
+        return self.workers == 0 and not (self.max_memory or self.scheduler)
+
 
 def enlist(job: Job, hands: Hands, *, gpu: bool, say: Say) -> Pool:
     """The workers of a run.

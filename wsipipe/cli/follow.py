@@ -23,9 +23,11 @@ from wsipipe.run.stop import Signals
 from wsipipe.run.work import Job, Report
 from wsipipe.slide import find_slides
 from wsipipe.slide.settle import Settling
+from wsipipe.store.layout import SLIDES_FILE
+from wsipipe.store.records import read_slides
 
 LOOK_S = 0.2
-"""Seconds between two looks at the clock while there is nothing to do."""
+"""Seconds of sleep at a time while there is nothing to do: a signal is seen after that."""
 
 
 class Inbox:
@@ -55,18 +57,35 @@ class Inbox:
         slides = [slide for slide in found if self._out not in slide.resolve().parents]
         return [Source(str(slide)) for slide in self._settling.look(slides)]
 
+    def pause(self) -> None:
+        """Sleep until the next look, or for a while."""
+        time.sleep(min(LOOK_S, max(0.05, self._next - time.monotonic())))
+
+
+def done_before(out: Path) -> frozenset[str]:
+    """Paths of the slides that earlier runs have done."""
+    if not (out / SLIDES_FILE).is_file():
+        return frozenset()
+    rows = read_slides(out / SLIDES_FILE)
+    return frozenset(rows.loc[rows["status"] == "done", "path"].dropna())
+
 
 class _Following(Noted):
-    """Hands slides that come while a batch runs over to it."""
+    """Hands slides that come while a batch runs over to it.
 
-    def __init__(self, bars: Bars, journal: Journal, session: Session, inbox: Inbox) -> None:
+    Slides that were done `before` go first: of two copies that came one after the other, the same one counts again.
+    """
+
+    def __init__(
+        self, bars: Bars, journal: Journal, session: Session, inbox: Inbox, *, before: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(bars, journal, session)
-        self.inbox = inbox
+        self.inbox, self._before = inbox, before
         self.batch: Batch | None = None
 
     def take(self) -> list[Source]:
         """New slides, counted."""
-        fresh = self.inbox.take()
+        fresh = sorted(self.inbox.take(), key=lambda source: source.path not in self._before)
         if fresh:
             self._session.more(len(fresh))
             self._bars.more(len(fresh))
@@ -98,10 +117,11 @@ class _Following(Noted):
 def follow(launch: Launch, options: Options, inbox: Inbox) -> int:
     """Work on what comes until SIGINT or SIGTERM; returns the exit code."""
     options.out.mkdir(parents=True, exist_ok=True)
+    before = done_before(options.out)
     job = Job(launch.recipe, str(options.out), MppPolicy.parse(launch.mpp_policy), options.deidentify)
     journal, bars = Journal(job, launch.weights), Bars(0, quiet=options.as_json, deidentify=options.deidentify)
     with Session(journal, sources=0, wait=options.wait, tell=say) as session:
-        noted = _Following(bars, journal, session, inbox)
+        noted = _Following(bars, journal, session, inbox, before=before)
         try:
             with enlist(session.job, options.hands, gpu=launch.device == "cuda", say=say) as pool, bars:
                 _work(noted, session, pool)
@@ -120,7 +140,7 @@ def _work(noted: _Following, session: Session, pool: Pool) -> None:
         while not pool.stopping:
             fresh = noted.take()
             if not fresh:
-                time.sleep(LOOK_S)
+                noted.inbox.pause()
                 continue
             noted.batch = Batch(session.job, fresh, pool, noted)
             noted.batch.seen = noted.known(fresh)

@@ -61,6 +61,8 @@ def start(launch: Launch, options: Options) -> int:
     """Run, or only estimate; returns the exit code."""
     if not options.slides and options.slide_list is None:
         raise UsageError("which slides? give files or directories, or --slide-list CSV")
+    if options.policy.timed and options.hands.in_process:
+        raise UsageError("a time limit kills the worker that takes too long: give --workers 1 or more, or no limit")
     cache.use(options.cache_dir, options.cache_size)
     found = sources(find_slides(options.slides) if options.slides else [], options.slide_list)
     job = Job(launch.recipe, str(checked_folder(options.out)), MppPolicy.parse(launch.mpp_policy), options.deidentify)

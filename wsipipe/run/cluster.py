@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -25,10 +26,11 @@ import dask
 from distributed import Client, Future, LocalCluster
 
 from wsipipe.errors import ClusterError
+from wsipipe.run.reach import scheduler_workers
 
-CONNECT_S = 30.0
+REACH_S, CONNECT_S = 10.0, 30.0
 ANSWER_S = 15.0
-"""Time-outs for reaching a scheduler, and for its answer to a question."""
+"""Time-outs for reaching a scheduler, for becoming its client, and for its answer to a question."""
 CLOSE_S, KILL_S = 20.0, 2.0
 """Time-outs for closing the cluster, in peace and at once."""
 
@@ -97,11 +99,6 @@ class Cluster:
             subject=self.crew.scheduler or "the local cluster",
         )
 
-    def grow(self, workers: int) -> None:
-        """Have so many local workers."""
-        if self._local is not None:
-            self._local.scale(workers)
-
     def submit(self, address: str, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Future]:
         """Put calls of a function on one worker; a call may not move to another."""
         keys = [f"unit-{self._client.id}-{next(self._tasks)}" for _ in calls]
@@ -132,20 +129,22 @@ class Cluster:
         """Call a function in every worker process, beside its tasks; does not wait."""
 
         async def send() -> None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, KeyError):  # a worker may go meanwhile
                 await self._client.run(function, *args, on_error="ignore")
 
         self._client.loop.add_callback(send)
 
     def kill(self, address: str, pid: int) -> None:
-        """Kill a worker process, whatever it does; its nanny starts another."""
+        """Kill a worker process, whatever it does; its nanny, where it has one, starts another."""
         if self._local is not None:
             _kill(pid)
             return
 
         async def send() -> None:
-            with contextlib.suppress(OSError):
-                await self._client.run(_kill_worker, workers=[address], nanny=True, on_error="ignore")
+            there: dict[str, Any] = {"workers": [address], "on_error": "ignore"}
+            with contextlib.suppress(OSError, KeyError):  # it may be gone already
+                if not await self._client.run(_kill_worker, nanny=True, **there):
+                    await self._client.run(_kill_itself, **there)
 
         self._client.loop.add_callback(send)
 
@@ -175,30 +174,49 @@ class Cluster:
 
 
 def _start(crew: Crew) -> LocalCluster:
-    return LocalCluster(
-        n_workers=max(1, crew.workers),
-        threads_per_worker=crew.threads,
-        processes=crew.workers > 0,
-        memory_limit=crew.memory,
-        dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its HTTP server: any free port, this machine
-        silence_logs=50,
-    )
+    """A cluster of this machine. Raises ClusterError where its workers do not start."""
+    try:
+        return LocalCluster(
+            n_workers=max(1, crew.workers),
+            threads_per_worker=crew.threads,
+            processes=crew.workers > 0,
+            memory_limit=crew.memory,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its HTTP server: any free port, this machine
+            silence_logs=50,
+        )
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise ClusterError(
+            f"starting {crew.workers} workers: {type(error).__name__}: {' '.join(str(error).split())}; is there enough "
+            "memory? try fewer --workers; --workers 0 needs none"
+        ) from error
 
 
 def _connect(scheduler: str) -> Client:
     """A client of a running scheduler. Raises ClusterError where there is none."""
-    where = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
     try:
-        if "scheduler_file" in where and not Path(scheduler).is_file():
-            raise FileNotFoundError("no such scheduler file")
-        return Client(**where, timeout=CONNECT_S, set_as_default=False)
+        address = scheduler if "://" in scheduler else _address_in(Path(scheduler))
+        _, wrong = scheduler_workers(address, REACH_S)  # knows a worker from a scheduler, and gives up sooner than dask
+        if wrong:
+            raise OSError(wrong)
+        return Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ClusterError(
             f"reaching the scheduler: {' '.join(str(error).split())}; give --scheduler tcp://HOST:PORT or the file "
             "that `dask scheduler --scheduler-file` wrote",
             subject=scheduler,
         ) from error
+
+
+def _address_in(file: Path) -> str:
+    """The address that a scheduler file holds."""
+    if not file.is_file():
+        raise FileNotFoundError("no such scheduler file")
+    told = json.loads(file.read_bytes())
+    address = told.get("address") if isinstance(told, dict) else None
+    if not isinstance(address, str):
+        raise ValueError("the scheduler file holds no address")
+    return address
 
 
 def _kill(pid: int) -> None:
@@ -210,3 +228,8 @@ def _kill(pid: int) -> None:
 def _kill_worker(dask_worker: Any) -> None:
     """Runs in a worker's nanny."""
     _kill(dask_worker.pid or 0)
+
+
+def _kill_itself() -> None:
+    """Runs in a worker that has no nanny, beside the task that does not end."""
+    os.kill(os.getpid(), signal.SIGKILL)

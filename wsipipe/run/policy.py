@@ -49,6 +49,11 @@ class Policy:
         """Whether a slide goes on without its failed units."""
         return self.on_unit_failure == PARTIAL
 
+    @property
+    def timed(self) -> bool:
+        """Whether there is any time limit."""
+        return self.unit_timeout is not None or self.slide_timeout is not None
+
     def again(self, error: Error, tries: int) -> bool:
         """Whether a task that ended with this error is run once more, after so many tries before."""
         return tries < self.retries and not isinstance(error, FINAL)

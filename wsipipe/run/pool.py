@@ -31,7 +31,7 @@ LOOK_S = 0.5
 STOP_S = 6.0
 """Seconds that tasks have for ending by themselves once the run is to stop; then their workers are killed."""
 ALONE_S = 300.0
-"""Seconds that a run waits while there is no worker at all."""
+"""Seconds that a run waits while there is no worker that takes tasks."""
 MOST_DEATHS, MOST_STILLBORN = 2, 3
 DIED = (
     "the worker process died twice (a native library crashed, or memory ran out), the second time with this alone: "
@@ -84,9 +84,14 @@ class Worker:
     aboard: set[Errand] = field(default_factory=set)
 
     @property
+    def able(self) -> bool:
+        """Whether it takes tasks, now or once those that it has are done."""
+        return self.ready and not self.condemned and self.threads > 0
+
+    @property
     def room(self) -> int:
         """How many tasks it can take; none while a task is alone on it."""
-        if not self.ready or self.condemned or any(errand.deaths for errand in self.aboard):
+        if not self.able or any(errand.deaths for errand in self.aboard):
             return 0
         return self.threads - len(self.aboard)
 
@@ -199,6 +204,7 @@ class Pool:
         ClusterError
             Where the scheduler is lost, or no worker can be had.
         """
+        self._seen = time.monotonic()  # a pool may have been idle for long
         while True:
             if time.monotonic() - self._looked > LOOK_S:
                 yield from self._look()
@@ -216,7 +222,8 @@ class Pool:
 
     def _fill(self, feeder: Feeder | None) -> None:
         """Give every free thread a task: first those that must be alone, then the others."""
-        emptied = min(self.workers, key=lambda worker: len(worker.aboard), default=None) if self._again else None
+        able = [worker for worker in self._roster.values() if worker.able] if self._again else []
+        emptied = min(able, key=lambda worker: len(worker.aboard), default=None)
         for worker in self._roster.values():
             while worker.room and not self.stopping:
                 alone = bool(self._again) and not worker.aboard
@@ -293,9 +300,11 @@ class Pool:
         for address in [address for address in seats if address not in self._roster]:
             self._roster[address] = Worker(address, seats[address])
             self._place(self._roster[address], Errand(hello, self._greet[0], self._greet[1:]))
-        self._seen = now if self._roster else self._seen
+        self._seen = now if any(worker.able for worker in self._roster.values()) else self._seen
         if now - self._seen > ALONE_S:
-            raise ClusterError(f"no worker for {ALONE_S:g} s: start workers, then the same command continues")
+            raise ClusterError(
+                f"no worker that takes tasks for {ALONE_S:g} s: start workers, then the same command continues"
+            )
         yield from self._late(now)
         yield from self._stopped(now)
 
@@ -336,12 +345,15 @@ class Pool:
                 errand.future = None
                 yield errand.token, Failure(UnitTimeoutError(LATE.format(errand.limit_s)))
             if late:
-                self._condemn(worker)
+                self._condemn(worker, len(late))
 
-    def _condemn(self, worker: Worker) -> None:
+    def _condemn(self, worker: Worker, stuck: int) -> None:
+        """Kill a worker on which so many tasks do not end; a thread of this process cannot be killed, and is lost."""
+        if not self.cluster.killable:
+            worker.threads -= stuck
+            return
         worker.condemned = True
-        if self.cluster.killable:
-            self.cluster.kill(worker.address, worker.greeting.pid)
+        self.cluster.kill(worker.address, worker.greeting.pid)
 
     def _stopped(self, now: float) -> Iterator[tuple[Any, Any]]:
         """Once the run is to stop: tell the workers, and drop what has not ended by itself after a while."""
@@ -355,7 +367,7 @@ class Pool:
                 stuck = [errand for errand in worker.aboard if errand.token is not hello]
                 worker.aboard.difference_update(stuck)
                 if stuck:
-                    self._condemn(worker)
+                    self._condemn(worker, len(stuck))
                 for errand in stuck:
                     errand.future = None  # an answer that still comes is not wanted any more
                     yield errand.token, Failure(StoppedError("dropped half way"))
