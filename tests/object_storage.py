@@ -21,7 +21,7 @@ from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from wsipipe.store import remote
+from wsipipe.store import objects
 
 TIMEOUT_S = 3
 """Time-out of the client in tests; the proxy hangs longer."""
@@ -81,9 +81,9 @@ def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setenv("WSIPIPE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    remote.disconnect()
+    objects.disconnect()
     yield Bucket(f"b{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}", s3_server)
-    remote.disconnect()
+    objects.disconnect()
 
 
 class Faulty:
@@ -153,6 +153,9 @@ class Proxied(RequestHandler):
 
     async def _ask(self) -> Any:
         headers = {name: value for name, value in self.request.headers.items() if name.lower() != "expect"}
+        headers.setdefault(
+            "Content-Type", "application/octet-stream"
+        )  # else the client calls the body of a POST a form
         return await self.proxy.client.fetch(
             self.proxy.behind + self.request.uri, method=self.request.method, headers=headers, raise_error=False,
             body=self.request.body if self.request.method in ("PUT", "POST") else None, follow_redirects=False,
@@ -194,7 +197,7 @@ def faulty(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
     proxy = Faulty(bucket.endpoint, seed=7, share=1 / 12)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
-    remote.disconnect()
+    objects.disconnect()
     yield proxy
-    remote.disconnect()
+    objects.disconnect()
     proxy.stop()

@@ -10,7 +10,7 @@ import pytest
 from tests.object_storage import Bucket
 from tests.pipelines import running
 from tests.pipelines.running import run, write_slide
-from wsipipe.store import remote
+from wsipipe.store import objects
 
 pytestmark = pytest.mark.timeout(600)
 OUT = "lab/results"
@@ -54,7 +54,7 @@ def test_what_cannot_work_is_one_line_before_the_first_slide(
         assert "there is no such bucket; make it, or give another" in answer.err
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
-    remote.disconnect()
+    objects.disconnect()
     started = time.monotonic()
     answer = run(slides, f"{uploaded.url}/{OUT}")
     assert (answer.code, answer.err.count("\n")) == (2, 1), answer

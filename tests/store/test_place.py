@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import zarr
 
-from tests.object_storage import Bucket, Faulty
+from tests.object_storage import TIMEOUT_S, Bucket, Faulty
 from wsipipe.errors import StoreError, UsageError
-from wsipipe.store import remote
+from wsipipe.store import lease, objects
 from wsipipe.store.place import (
     checked_folder,
     entries,
@@ -107,7 +107,7 @@ def test_a_results_path_that_is_a_file_is_refused(where: Where) -> None:
 
 
 def test_more_objects_than_one_delete_takes(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "DELETE_MOST", 7)
+    monkeypatch.setattr(objects, "DELETE_MOST", 7)
     for index in range(20):
         bucket.put(f"t/{index}", b"")
     remove_tree(place(f"{bucket.url}/t"))
@@ -118,13 +118,13 @@ def test_more_objects_than_one_delete_takes(bucket: Bucket, monkeypatch: pytest.
 
 def test_keys_that_could_not_be_removed_are_an_error(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.put("t/1", b"")
-    call = remote.Objects._call_s3
+    call = objects.Objects._call_s3
 
-    async def refusing(self: remote.Objects, method: str, *args: object, **kwargs: object) -> object:
+    async def refusing(self: objects.Objects, method: str, *args: object, **kwargs: object) -> object:
         answer = await call(self, method, *args, **kwargs)
         return {"Errors": [{"Key": "t/1", "Code": "AccessDenied"}]} if method == "delete_objects" else answer
 
-    monkeypatch.setattr(remote.Objects, "_call_s3", refusing)
+    monkeypatch.setattr(objects.Objects, "_call_s3", refusing)
     with pytest.raises(StoreError, match="removing 1 objects: the object store says AccessDenied"):
         remove_tree(place(f"{bucket.url}/t"))
 
@@ -145,12 +145,12 @@ def test_a_missing_bucket_is_named_before_anything_starts(bucket: Bucket) -> Non
 
 def test_missing_credentials_and_profiles_are_named(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    remote.disconnect()
+    objects.disconnect()
     with pytest.raises(UsageError, match="AWS_PROFILE names a profile that is not configured"):
         checked_folder(place(bucket.url))
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    remote.disconnect()
+    objects.disconnect()
     with pytest.raises(UsageError, match="no credentials; set AWS_PROFILE"):
         checked_folder(place(bucket.url))
 
@@ -167,7 +167,7 @@ def test_a_dead_endpoint_is_an_error_in_bounded_time(bucket: Bucket, monkeypatch
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
-        remote.disconnect()
+        objects.disconnect()
         started = time.monotonic()
         for call in (Path.is_file, Path.is_dir, Path.read_bytes, lambda path: list(path.iterdir())):
             with pytest.raises(StoreError, match="AWS_ENDPOINT_URL"):
@@ -177,12 +177,81 @@ def test_a_dead_endpoint_is_an_error_in_bounded_time(bucket: Bucket, monkeypatch
         assert time.monotonic() - started < 60
 
 
-def test_a_store_that_only_fails_is_an_error_not_an_absence(faulty: Faulty, bucket: Bucket) -> None:
+def test_a_store_that_only_fails_is_an_error_not_an_absence(
+    faulty: Faulty, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bucket.put("x", b"1")
     assert place(f"{bucket.url}/x").is_file()
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
     faulty.share, faulty.WEIGHTS = 1.0, (1, 0, 0, 0, 0, 0)
+    faulty.done.clear()
     with pytest.raises(StoreError, match=r"after all attempts \(50."):
         place(f"{bucket.url}/x").is_file()
+    assert faulty.done == {"500": 3}, "attempts of botocore, s3fs and wsipipe must not multiply"
+    faulty.done.clear()
+    with pytest.raises(StoreError, match=r"after all attempts \("):
+        place(f"{bucket.url}/x").read_bytes()
+    assert faulty.done == {"500": 3}
+
+
+@pytest.mark.parametrize("kind", ["500", "503", "applied", "hang", "broken", "slow"])
+def test_a_request_that_fails_is_sent_again(
+    kind: str, faulty: Faulty, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request fails once in each way; what is asked next comes right."""
+    monkeypatch.setenv("WSIPIPE_S3_TIMEOUT", "0.5")
+    objects.disconnect()
+    path = place(f"{bucket.url}/f/x")
+    for call in (
+        lambda: path.write_bytes(b"0123456789"),
+        path.read_bytes,
+        path.is_file,
+        lambda: [one.name for one in path.parent.iterdir()],
+        lambda: remove_tree(path.parent),
+    ):
+        monkeypatch.setattr(faulty, "draw", iter([kind, *["none"] * 9]).__next__)
+        started, answer = time.monotonic(), call()
+        assert answer in (10, b"0123456789", True, ["x"], None)
+        assert time.monotonic() - started < TIMEOUT_S + 5
+    assert bucket.keys() == []
+
+
+def test_a_store_that_never_answers_is_an_error_in_bounded_time(
+    faulty: Faulty, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faulty, "draw", lambda: "hang")
+    monkeypatch.setattr(objects, "PATIENCE_S", TIMEOUT_S / 2)
+    started = time.monotonic()
+    with pytest.raises(StoreError, match=r"ReadTimeoutError"):
+        place(f"{bucket.url}/x").is_file()
+    assert time.monotonic() - started < 3 * TIMEOUT_S, "one attempt, and none after its patience has ended"
+
+
+def test_a_conditional_put_that_was_not_acknowledged_is_told_from_a_lost_one(faulty: Faulty, bucket: Bucket) -> None:
+    """The put happened and was answered with 500: sent again it is refused, though it was ours."""
+    path = place(f"{bucket.url}/lease/1.json")
+    faulty.draw = iter(["applied", *["none"] * 9]).__next__  # type: ignore[method-assign]
+    assert lease._create(path, b"me")
+    assert not lease._create(path, b"another")
+    assert bucket.get("lease/1.json") == b"me"
+
+
+def test_metadata_is_asked_for_once(faulty: Faulty, bucket: Bucket) -> None:
+    faulty.share = 0.0
+    group = zarr.open_group(zarr_store(f"{bucket.url}/s.zarr"), mode="a", zarr_format=3)
+    inner = group.create_group("a").create_group("b")
+    faulty.done.clear()
+    for name in "cdef":
+        inner.create_array(name, shape=(2,), chunks=(2,), dtype="uint8")
+        assert name in inner
+    assert faulty.done.total() <= 4 * 3, "listing, looking and writing; nothing of the groups above"
+    faulty.done.clear()
+    with pytest.raises(FileNotFoundError):
+        zarr.open_group(zarr_store(f"{bucket.url}/none"), mode="r")
+    assert faulty.done.total() == 1
+    del group["a"]
+    assert list(group) == []
+    assert "a" not in group
 
 
 def test_without_the_extra_the_error_says_what_to_install() -> None:

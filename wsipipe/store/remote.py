@@ -1,48 +1,26 @@
-"""Object storage: paths and Zarr stores of ``s3://`` addresses, over s3fs. The one door to s3fs and universal_pathlib.
+"""Object storage: paths and Zarr stores of ``s3://`` addresses. The one door to universal_pathlib.
 
 Enters: addresses; endpoint, profile and credentials come from the usual environment (``AWS_ENDPOINT_URL``,
 ``AWS_PROFILE``, ``AWS_ACCESS_KEY_ID`` ...) and are written nowhere. Leaves: `RemotePath`, stores for Zarr. Next room:
-`wsipipe.store.place`, through which all others come.
-
-s3fs is asynchronous: a client belongs to the event loop that it was made in. A process has two of them, one for paths
-(in fsspec's loop) and one for Zarr (in Zarr's), each made once. Neither survives a fork; workers start by spawn.
-
-Time-outs and retries are botocore's (standard mode: attempts with exponential back-off and jitter on 500, 502, 503,
-504, throttling, time-outs and broken connections), and all are bounded. What then still fails is a `StoreError` that
-says what to do; s3fs alone would call some of it "no such file", which a run that resumes must never believe.
+`wsipipe.store.place`, through which all others come; requests are `wsipipe.store.objects`'s.
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import os
-import threading
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
-from s3fs import S3FileSystem
 from upath.implementations.cloud import S3Path
-from zarr.abc.store import Store
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore
 
-from wsipipe.errors import StoreError
+from wsipipe.store.objects import client
 
-CONNECT_S, READ_S = 5.0, 20.0
-"""Time-outs of a connection and of one read; ``WSIPIPE_S3_TIMEOUT`` replaces both."""
-ATTEMPTS = 5
-"""Of one request, the first included (botocore); ``AWS_MAX_ATTEMPTS`` replaces it."""
-BODY_ATTEMPTS = 3
-"""Of reading an answer whose body breaks off (s3fs)."""
-CLOSE_S = 2.0
-"""Time-out for closing connections at the end of a process."""
-DELETE_MOST = 1000
-"""Keys of one bulk delete: the protocol's limit."""
-
-T = TypeVar("T")
+DOCUMENT = "zarr.json"
+OLDER = frozenset({".zarray", ".zgroup", ".zattrs", ".zmetadata"})
+"""Metadata of groups and arrays: of Zarr 3, and of Zarr 2, which results never have."""
 
 
 class RemotePath(S3Path):
@@ -52,7 +30,7 @@ class RemotePath(S3Path):
 
     @classmethod
     def _fs_factory(cls, urlpath: str, protocol: str, storage_options: Any) -> Any:  # noqa: ARG003 (upath's signature)
-        return _files()
+        return client()
 
     def read_bytes(self) -> bytes:
         """The whole object. Raises FileNotFoundError where there is none."""
@@ -125,180 +103,57 @@ def _stamp(info: Mapping[str, Any]) -> tuple[int, str]:
     return int(info["size"]), str(info.get("ETag", ""))
 
 
+class Documents(FsspecStore):
+    """A Zarr store that asks for each metadata document once.
+
+    Zarr reads the documents of all groups above whatever it makes or opens, again and again, and looks for those of
+    Zarr 2: most of a run's requests. What one store object has read or written it keeps; a store object lives as long
+    as the group that it was opened for, and within that a group's own attributes are not read anew either.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._known: dict[str, bytes] = {}
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """The bytes of a key, or None."""
+        name = key.rpartition("/")[2]
+        if name in OLDER:
+            return None
+        if name != DOCUMENT:
+            return await super().get(key, prototype, byte_range)
+        if key not in self._known:
+            found = await super().get(key, prototype)
+            if found is None:
+                return None
+            self._known[key] = found.to_bytes()
+        return prototype.buffer.from_bytes(self._known[key])
+
+    async def set(self, key: str, value: Buffer, byte_range: tuple[int, int] | None = None) -> None:
+        """Put the bytes of a key."""
+        self._known.pop(key, None)
+        await super().set(key, value, byte_range)
+        if key.rpartition("/")[2] == DOCUMENT:
+            self._known[key] = value.to_bytes()
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return key in self._known or await super().exists(key)
+
+    async def delete(self, key: str) -> None:
+        """Remove a key."""
+        self._known.pop(key, None)
+        await super().delete(key)
+
+    async def delete_dir(self, prefix: str) -> None:
+        """Remove all keys below a prefix."""
+        below = f"{prefix.rstrip('/')}/" if prefix else ""
+        self._known = {key: data for key, data in self._known.items() if not key.startswith(below)}
+        await super().delete_dir(prefix)
+
+
 def object_store(root: Path) -> Store:
     """A Zarr store of the objects below `root`."""
     if not isinstance(root, RemotePath):
         raise TypeError(f"{root} is no address of an object store")
-    return FsspecStore(_objects(), path=root.path)
-
-
-class Objects(S3FileSystem):
-    """s3fs whose failures are told: nothing is taken for "not there" unless the object store said so."""
-
-    retries = BODY_ATTEMPTS
-    cachable = False
-    async_impl = True
-
-    def __init__(self, *, asynchronous: bool) -> None:
-        config: dict[str, Any] = {"connect_timeout": _timeout(CONNECT_S), "read_timeout": _timeout(READ_S)}
-        if "AWS_MAX_ATTEMPTS" not in os.environ:
-            config["retries"] = {"mode": "standard", "total_max_attempts": ATTEMPTS}
-        super().__init__(asynchronous=asynchronous, config_kwargs=config, use_listings_cache=False, max_concurrency=1)
-        self._connecting = asyncio.Lock()
-        self._in: asyncio.AbstractEventLoop
-
-    async def set_session(self, refresh: bool = False, kwargs: Any = None) -> Any:  # noqa: ARG002 (s3fs's signature)
-        """The client of this loop, made once however many ask at the same time."""
-        if self._s3 is not None and not refresh:
-            return self._s3
-        async with self._connecting:
-            if self._s3 is not None and not refresh:
-                return self._s3
-            self._in = asyncio.get_running_loop()
-            with _told("connecting", ""):
-                return await super().set_session(refresh=refresh)
-
-    def close(self) -> None:
-        """Close connections in the loop that they belong to; fsspec closes those of its own loop by itself."""
-        if self.asynchronous and self._s3 is not None and self._in.is_running():
-            with suppress(TimeoutError):
-                closing = self._s3creator.__aexit__(None, None, None)
-                asyncio.run_coroutine_threadsafe(closing, self._in).result(CLOSE_S)
-
-    async def _call_s3(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        subject = "/".join(filter(None, (kwargs.get("Bucket"), kwargs.get("Key") or kwargs.get("Prefix"))))
-        with _told(method.replace("_", " "), subject):
-            return await super()._call_s3(method, *args, **kwargs)
-
-    async def _cat_file(self, path: str, **kwargs: Any) -> bytes:
-        return await _answered(super()._cat_file(path, **kwargs), "reading", path)
-
-    async def _iterdir(self, bucket: str, **kwargs: Any) -> AsyncIterator[dict[str, Any]]:
-        with _told("listing", "/".join(filter(None, (bucket, kwargs.get("prefix"))))):
-            async for one in super()._iterdir(bucket, **kwargs):
-                yield one
-
-    async def _isfile(self, path: str) -> bool:
-        bucket, key, _ = self.split_path(path)
-        try:
-            return bool(key) and bool(await self._call_s3("head_object", Bucket=bucket, Key=key))
-        except FileNotFoundError:
-            return False
-
-    async def _isdir(self, path: str) -> bool:
-        bucket, key, _ = self.split_path(path.rstrip("/"))
-        prefix = f"{key}/" if key else ""
-        found = await self._call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
-        return not key or bool(found.get("Contents"))
-
-    async def _exists(self, path: str) -> bool:
-        return await self._isfile(path) or await self._isdir(path)
-
-    def exists(self, path: str) -> bool:
-        """Whether there is such an object, or any below such a prefix."""
-        return bool(self.isfile(path) or self.isdir(path))
-
-    async def _rm(self, path: str, recursive: bool = False) -> None:
-        bucket, key, _ = self.split_path(path)
-        if not recursive:
-            await self._call_s3("delete_object", Bucket=bucket, Key=key)
-            return
-        if not key:
-            raise StoreError("removing: a whole bucket is never emptied, give a prefix", subject=path)
-        keys = [one["name"] async for one in self._iterdir(bucket, delimiter="", prefix=f"{key}/")]
-        for start in range(0, len(keys), DELETE_MOST):
-            await self._bulk_delete(keys[start : start + DELETE_MOST])
-
-    async def _bulk_delete(self, pathlist: list[str]) -> list[str]:
-        """s3fs passes over keys that could not be removed; stale ones would be read as results."""
-        bucket = self.split_path(pathlist[0])[0]
-        keys = [{"Key": self.split_path(path)[1]} for path in pathlist]
-        answer = await self._call_s3("delete_objects", Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-        if errors := answer.get("Errors"):
-            code, key = errors[0].get("Code"), errors[0].get("Key")
-            raise StoreError(
-                f"removing {len(errors)} objects: the object store says {code}", subject=f"s3://{bucket}/{key}"
-            )
-        return pathlist
-
-
-async def _answered(call: Awaitable[T], doing: str, path: str) -> T:
-    with _told(doing, path):
-        return await call
-
-
-@contextmanager
-def _told(doing: str, subject: str) -> Iterator[None]:
-    """Failures of an object store as errors with a cure; that an object is not there passes as it is."""
-    try:
-        yield
-    except (BotoCoreError, ClientError, OSError) as error:
-        code = _code(error)
-        if isinstance(error, (FileNotFoundError, FileExistsError)) and code != "NoSuchBucket":
-            raise
-        name = subject.removeprefix("s3://")
-        raise StoreError(
-            f"object storage, {doing}: {_cause(error, code)}", subject=f"s3://{name}" if name else ""
-        ) from error
-
-
-def _code(error: BaseException) -> str:
-    """The object store's own word for an error; s3fs keeps it as the cause of what it raises."""
-    for one in (error, error.__cause__):
-        if isinstance(one, ClientError):
-            return str(one.response.get("Error", {}).get("Code", ""))
-    return ""
-
-
-def _cause(error: BaseException, code: str) -> str:
-    if code == "NoSuchBucket":
-        return "there is no such bucket; make it, or give another"
-    if isinstance(error, ProfileNotFound):
-        return "AWS_PROFILE names a profile that is not configured; correct it"
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
-        return "no credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    if isinstance(error, PermissionError) or code in ("403", "AccessDenied"):
-        return f"permission denied ({code or 'refused'}); use credentials that may list, read, write and delete there"
-    name = code or type(error).__name__
-    return (
-        f"no usable answer after all attempts ({name}); see to the service, or to AWS_ENDPOINT_URL, then run the same "
-        "command again"
-    )
-
-
-def _timeout(usual: float) -> float:
-    return float(os.environ.get("WSIPIPE_S3_TIMEOUT") or usual)
-
-
-_LOCK = threading.Lock()
-_MADE: dict[tuple[int, bool], Objects] = {}
-
-
-def _files() -> Objects:
-    """The process's client for paths."""
-    return _made(asynchronous=False)
-
-
-def _objects() -> Objects:
-    """The process's client for Zarr, which connects in Zarr's own loop."""
-    return _made(asynchronous=True)
-
-
-def _made(*, asynchronous: bool) -> Objects:
-    with _LOCK:
-        key = os.getpid(), asynchronous
-        if key not in _MADE:
-            _MADE[key] = Objects(asynchronous=asynchronous)
-        return _MADE[key]
-
-
-def disconnect() -> None:
-    """Close what this process has open; the next use connects anew, with the environment of then."""
-    with _LOCK:
-        for (pid, _), made in _MADE.items():
-            if pid == os.getpid():
-                made.close()
-        _MADE.clear()
-
-
-atexit.register(disconnect)
+    return Documents(client(asynchronous=True), path=root.path)
