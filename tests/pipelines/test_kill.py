@@ -15,7 +15,7 @@ KILLS = 10
 def test_ten_kills_change_no_byte(tmp_path: Path) -> None:
     torture = Torture(tmp_path, seed=4, workers=2, sides=(300,))
     torture.reference()
-    tally = torture.run(KILLS, most_s=240)
+    tally = torture.run(KILLS, most_s=150)
     assert tally.problems == []
     assert tally.unequal == 0
     assert tally.equal == tally.kills.total() > 0

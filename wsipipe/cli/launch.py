@@ -6,6 +6,8 @@ Enters: a pipeline's `Launch` and the command's options. Leaves: an exit code.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from rich.table import Table
 from wsipipe.cli.crew import Hands, enlist
 from wsipipe.cli.progress import Bars
 from wsipipe.cli.report import after_run
-from wsipipe.errors import UsageError, WsipipeError
+from wsipipe.errors import StoreError, UsageError, WsipipeError
 from wsipipe.run.batch import FAILURES, Batch, Row, Running, Task
 from wsipipe.run.policy import Policy
 from wsipipe.run.pool import Failure
@@ -93,18 +95,37 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> tup
         Signals(pool.stop) as signals,
     ):
         batch = Batch(session.job, found, pool, Noted(bars, journal, session), policy=options.policy)
-        try:
+        with _recorded(journal, batch, options):
             batch.run()
-        except (KeyboardInterrupt, WsipipeError):
-            journal.end(batch.rows, status="interrupted")
-            after_run(options.out, interrupted=True, quiet=options.as_json)
-            raise
-        close_all()  # with --workers 0 the slides were opened in this process
-        journal.note(batch.rows)
-        whole = len(batch.rows) == len(found)
-        journal.end(batch.rows, status="ended" if whole else "interrupted" if signals.number else "stopped")
+            close_all()  # with --workers 0 the slides were opened in this process
+            journal.note(batch.rows)
+            whole = len(batch.rows) == len(found)
+            journal.end(batch.rows, status="ended" if whole else "interrupted" if signals.number else "stopped")
     after_run(options.out, interrupted=not whole, quiet=options.as_json)
     return batch.rows, signals.exit_code if signals.number and not whole else 0
+
+
+@contextmanager
+def _recorded(journal: Journal, batch: Batch, options: Options) -> Iterator[None]:
+    """A context that leaves a run which does not come to its end recorded as interrupted, where there is room for that.
+
+    Raises
+    ------
+    StoreError
+        Where the run's own records cannot be written: a full disk, a folder that is gone.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, WsipipeError, OSError) as error:
+        with suppress(OSError):
+            journal.end(batch.rows, status="interrupted")
+            after_run(options.out, interrupted=True, quiet=options.as_json)
+        if isinstance(error, OSError):
+            raise StoreError(
+                f"writing the run's records: {error.strerror or error}; make room, then the same command continues",
+                subject=str(options.out),
+            ) from error
+        raise
 
 
 class Noted:
