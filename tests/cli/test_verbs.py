@@ -175,9 +175,9 @@ def test_untrained_is_refused_unless_asked_for(slide: Path, finished: Path, tmp_
 
 
 def test_options_stand_for_settings() -> None:
-    from wsipipe.cli.run import _sets
+    from wsipipe.cli.run import settings
 
-    sets = _sets(["topk.k=3"], mpp_policy="skip", device="cpu")
+    sets = settings(["topk.k=3"], mpp_policy="skip", device="cpu")
     assert sets == ["topk.k=3", 'slide.mpp_policy="skip"', 'network.device="cpu"']
 
 

@@ -64,7 +64,7 @@ def enlist(job: Job, hands: Hands, *, gpu: bool, say: Say) -> Pool:
         crew = Crew(size.workers, hands.threads, memory=size.memory)
         say(f"{_count(crew)}{f' ({size.why})' if size.why else ''}")
     pool = Pool(crew=crew, greet=(greet, asked), notice=say)
-    if dashboard := pool.cluster.dashboard():
+    if (crew.workers or crew.scheduler) and (dashboard := pool.cluster.dashboard()):
         say(dashboard)
     return pool
 

@@ -78,6 +78,10 @@ def start(launch: Launch, options: Options) -> int:
     return signal or (FAILED if any(row.status in FAILURES for row in rows) else DONE)
 
 
+def _mute(line: str) -> None:
+    """Nothing on stderr where a machine reads the answer."""
+
+
 def say(line: str) -> None:
     """A line for people, on stderr."""
     typer.echo(f"wsipipe: {line}", err=True)
@@ -90,7 +94,7 @@ def _run(job: Job, launch: Launch, found: list[Source], options: Options) -> tup
     how = {"wait": options.wait, "overwrite": options.overwrite}
     with (
         Session(journal, sources=len(found), tell=say, **how) as session,
-        enlist(session.job, options.hands, gpu=launch.device == "cuda", say=say) as pool,
+        enlist(session.job, options.hands, gpu=launch.device == "cuda", say=_mute if options.as_json else say) as pool,
         bars,
         Signals(pool.stop) as signals,
     ):
