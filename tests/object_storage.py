@@ -193,9 +193,9 @@ class Proxied(RequestHandler):
 
 @pytest.fixture
 def faulty(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
-    """The same bucket, reached through a proxy that spoils one request in twelve."""
+    """The same bucket, reached through a proxy that spoils one request in twenty-five."""
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
-    proxy = Faulty(bucket.endpoint, seed=7, share=1 / 12)
+    proxy = Faulty(bucket.endpoint, seed=7, share=1 / 25)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
     objects.disconnect()
     yield proxy

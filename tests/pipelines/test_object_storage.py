@@ -1,15 +1,24 @@
-"""The command with addresses of object storage: what it refuses at once, and what it tells of a far slide."""
+"""Runs with slides and results on object storage that fails now and then: the bytes of a local run (bar 5).
+
+`tests/benchmarks/object_storage.py` does more of the same: other seeds, threads, kills at random moments.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.object_storage import Bucket
+import wsipipe
+from tests.object_storage import ENVIRONMENT, Bucket, Faulty
 from tests.pipelines import running
-from tests.pipelines.running import run, write_slide
+from tests.pipelines.running import CONFIG, TOLD, contents, run, write_slide
 from wsipipe.store import objects
 
 pytestmark = pytest.mark.timeout(600)
@@ -25,11 +34,96 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def local(slides: Path) -> dict[str, str]:
+    """What a local run leaves."""
+    out = slides.parent / "results"
+    assert run(slides, out).code == 0
+    return contents(out)
+
+
 @pytest.fixture
 def uploaded(bucket: Bucket, slides: Path) -> Bucket:
     for path in slides.iterdir():
         bucket.put(f"slides/{path.name}", path.read_bytes())
     return bucket
+
+
+def left(bucket: Bucket) -> dict[str, str]:
+    """What runs left in the bucket, without what tells times."""
+    found = bucket.contents(OUT)
+    return {key: digest for key, digest in found.items() if not TOLD.intersection(key.split("/"))}
+
+
+def started(bucket: Bucket, *words: object) -> subprocess.Popen[str]:
+    """The command on both slides, in processes of its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "wsipipe",
+        "run",
+        "gastric",
+        f"{bucket.url}/slides",
+        "--out",
+        f"{bucket.url}/{OUT}",
+    ]
+    command += ["--config", str(CONFIG), "--untrained", *map(str, words)]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def kill_half_way(process: subprocess.Popen[str], bucket: Bucket) -> None:
+    """kill -9 of runner and workers once some units are marked."""
+    until = time.monotonic() + 300
+    while sum("/done/c/" in key for key in bucket.keys(OUT)) < 4:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def test_faults_a_kill_and_two_runs_at_once_change_no_byte(
+    uploaded: Bucket, faulty: Faulty, local: dict[str, str]
+) -> None:
+    """One request in twenty-five fails. A run is killed half way; then two start at once, and one waits for the other."""
+    out = f"{uploaded.url}/{OUT}"
+    kill_half_way(started(uploaded, "--workers", 2), uploaded)
+    status = running.wsipipe("status", out, "--json")
+    assert status.code == 0, status
+    assert any(slide["status"] == "running" for slide in status.json["slides"])
+
+    other = started(uploaded, "--workers", 0)
+    answer = run(f"{uploaded.url}/slides", out, workers=2)
+    _, err = other.communicate(timeout=300)
+    assert (answer.code, other.returncode) == (0, 0), (answer, err)
+    assert "waiting for run" in answer.err + err
+    assert left(uploaded) == local
+    assert sum(number for kind, number in faulty.done.items() if kind not in ("none", "slow")) > 20, faulty.done
+    assert sum(json.loads(uploaded.get(f"{OUT}/run.json"))["tiles_per_step"].values()) == 0, "the one that waited"
+    _read_back(out)
+    told = "\n".join(uploaded.get(key).decode() for key in uploaded.keys(OUT) if key.endswith((".json", ".jsonl")))
+    for secret in (ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], ENVIRONMENT["AWS_ACCESS_KEY_ID"], faulty.address):
+        assert secret not in told
+
+
+def _read_back(out: str) -> None:
+    results = wsipipe.open_results(out)
+    assert results.slides["status"].tolist() == ["done", "done"]
+    first = next(iter(results))
+    assert len(first.tiles) == first.row["tiles"] > 0
+    assert first.probability()[...].max() <= 1
+    assert first.overview().pixels.shape[2] == 3
+
+
+def test_a_slide_that_is_gone_fails_alone(uploaded: Bucket, tmp_path: Path) -> None:
+    rows = tmp_path / "list.csv"
+    rows.write_text(f"wsi\n{uploaded.url}/slides/two words.tif\n{uploaded.url}/slides/gone.tif\n")
+    answer = run([], f"{uploaded.url}/{OUT}", "--slide-list", rows, "--json")
+    assert answer.code == 3, answer
+    told = {Path(row["path"]).name: (row["status"], row["error"]) for row in answer.json["slides"]}
+    assert told == {"two words.tif": ("done", ""), "gone.tif": ("failed", "SlideOpenError")}
 
 
 def test_dry_run_and_info_of_a_far_slide(uploaded: Bucket) -> None:
