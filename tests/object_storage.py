@@ -14,12 +14,13 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import create_backend_app
 from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from wsipipe.store import objects
 
@@ -63,14 +64,20 @@ class Bucket:
         return {key.removeprefix(f"{prefix}/"): hashlib.sha256(self.get(key)).hexdigest() for key in wanted}
 
 
+class Lasting(WSGIRequestHandler):
+    """Keeps connections open, as object stores do."""
+
+    protocol_version = "HTTP/1.1"
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """Address of an S3 server that every process of this machine reaches."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    server = make_server("127.0.0.1", 0, create_backend_app("s3"), threaded=True, request_handler=Lasting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
 
 
 @pytest.fixture
