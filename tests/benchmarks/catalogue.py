@@ -59,7 +59,7 @@ def make(folder: Path, slides: int, tiles: int) -> None:
             for slide_id in ids:
                 rows = variants[int(slide_id[-5:]) % VARIANTS]
                 named = {"slide_id": pa.array([slide_id]).take(pa.array(np.zeros(tiles, int))), **rows}
-                writer.write_table(pa.table([named[name] for name in schema.names], schema=schema))
+                writer.add(pa.table([named[name] for name in schema.names], schema=schema))
 
 
 def ask(folder: Path, slides: int) -> None:

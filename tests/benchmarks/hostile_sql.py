@@ -170,7 +170,7 @@ def attack(root: Path, number: int, seed: int) -> Counter[str]:
                 ).cast(field.type)
                 for field in schema
             ]
-            writer.write_table(pa.Table.from_arrays(values, schema=schema))
+            writer.add(pa.Table.from_arrays(values, schema=schema))
     inside = str(folder / "tiles" / "00.parquet")
     paths = [inside, str(folder / "new.parquet"), str(outside / "secret.csv"), str(outside / "new"), "/etc/passwd"]
     paths += [

@@ -200,7 +200,7 @@ def test_many_threads_read_one_catalogue(tmp_path: Path) -> None:
             values = np.arange(start, start + 4_000)
             kinds = {pa.string(): np.repeat("s", 4_000), pa.bool_(): values % 2 == 0}
             columns = [pa.array(kinds.get(field.type, values)).cast(field.type) for field in schema]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            writer.add(pa.Table.from_arrays(columns, schema=schema))
     with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as parser:
         show(connection, {"R": tmp_path / "catalogue"})
         engine = Engine(connection, parser)

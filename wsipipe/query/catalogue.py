@@ -2,13 +2,16 @@
 
 Enters: a results directory. Leaves: ``catalogue/<view>/<bucket>.parquet``. Next room: `wsipipe.query.engine`.
 
-A slide belongs to one of 64 buckets by the hash of its id, so that thousands of slides are few files; its rows are
-row groups of their own, so that a filter on one slide skips all others by their statistics. A bucket is rewritten
-only where one of its slides was published anew, and replaced as a whole.
+A slide belongs to one of 64 buckets by the hash of its id, so that thousands of slides are few files; in a bucket rows
+are ordered by slide, and slides gathered to row groups that are worth a read, so that a filter on one slide skips
+nearly all others by their statistics. A bucket is rewritten only where one of its slides was published anew, and
+replaced as a whole. For results on object storage, and where the directory cannot be written, the catalogue is private
+to the question and made in a temporary folder.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,18 +22,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from wsipipe.errors import StoreError
+from wsipipe.errors import StoreError, UsageError
 from wsipipe.query.columns import PER_SLIDE, stored_schema
 from wsipipe.store import published
 from wsipipe.store.layout import SLIDES_FILE, store_path
-from wsipipe.store.place import sync
+from wsipipe.store.place import is_remote, sync
 from wsipipe.store.records import WITH_RESULTS, read_slides
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-FOLDER, BUCKETS, VERSION = "catalogue", 64, "1"
+FOLDER, BUCKETS, VERSION = "catalogue", 64, "2"
+GROUP_ROWS = 122_880
+"""Of one row group at most: 60 of DuckDB's vectors, its own choice."""
 KEYS, VERSION_KEY = b"wsipipe.published", b"wsipipe.catalogue"
 NAMES = {"mean": "mean_probability", "max": "max_probability"}
 """What the store calls two columns of the regions, and what the view calls them."""
@@ -40,18 +46,10 @@ NAMES = {"mean": "mean_probability", "max": "max_probability"}
 def current(results: Path) -> Iterator[Path]:
     """The folder of an up-to-date catalogue.
 
-    Where the results directory cannot be written, the catalogue is made in a private temporary folder, which is
-    removed afterwards.
+    Where the results are on object storage, or their directory cannot be written, the catalogue is made in a private
+    temporary folder, which is removed afterwards.
     """
-    try:
-        folder = results / FOLDER
-        update(results, folder)
-    except PermissionError:
-        folder = None
-    except OSError as error:
-        if error.errno not in {30, 95}:  # EROFS, EOPNOTSUPP
-            raise
-        folder = None
+    folder = None if is_remote(results) else _kept(results)
     if folder is not None:
         yield folder
         return
@@ -60,8 +58,30 @@ def current(results: Path) -> Iterator[Path]:
         yield Path(private)
 
 
+def _kept(results: Path) -> Path | None:
+    """The catalogue in the results directory, up to date; None where that cannot be written."""
+    try:
+        update(results, results / FOLDER)
+    except PermissionError:
+        return None
+    except OSError as error:
+        if error.errno not in {errno.EROFS, errno.EOPNOTSUPP}:
+            raise
+        return None
+    return results / FOLDER
+
+
 def rebuild(results: Path) -> int:
-    """Make the catalogue of a results directory from nothing; returns the number of its slides."""
+    """Make the catalogue of a results directory from nothing; returns the number of its slides.
+
+    Raises
+    ------
+    UsageError
+        For results on object storage, which keep none.
+    """
+    if is_remote(results):
+        text = "results on object storage keep none, every question makes a private one; copy them to a disk first"
+        raise UsageError(f"making a catalogue: {text}", subject=str(results))
     shutil.rmtree(results / FOLDER, ignore_errors=True)
     update(results, results / FOLDER)
     return len(_finished(results))
@@ -97,8 +117,8 @@ def bucket_of(slide_id: str) -> str:
 
 
 @contextmanager
-def bucket_writer(path: Path, view: str, slides: dict[str, str]) -> Iterator[Any]:
-    """A Parquet writer of one bucket that replaces the file when all went well.
+def bucket_writer(path: Path, view: str, slides: dict[str, str]) -> Iterator[Gathering]:
+    """What takes the tables of one bucket, slide by slide, and replaces the file when all went well.
 
     Parameters
     ----------
@@ -117,12 +137,37 @@ def bucket_writer(path: Path, view: str, slides: dict[str, str]) -> Iterator[Any
     try:
         schema = stored_schema(view).with_metadata(marks)
         with pq.ParquetWriter(partial, schema, **_encoding(schema)) as writer:
-            yield writer
+            rows = Gathering(writer)
+            yield rows
+            rows.flush()
         sync(partial)
         partial.replace(path)
         sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+class Gathering:
+    """Puts slides together until they fill a row group; only a slide larger than that is divided."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._tables: list[pa.Table] = []
+
+    def add(self, rows: pa.Table) -> None:
+        """Take one slide's rows."""
+        if sum(map(len, self._tables)) + len(rows) > GROUP_ROWS:
+            self.flush()
+        if len(rows):
+            self._tables.append(rows)
+
+    def flush(self) -> None:
+        """Write what is there."""
+        import pyarrow as pa
+
+        if self._tables:
+            self._writer.write_table(pa.concat_tables(self._tables), row_group_size=GROUP_ROWS)
+            self._tables.clear()
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
@@ -153,9 +198,7 @@ def _write_bucket(results: Path, folder: Path, name: str, slides: dict[str, str]
     for view in PER_SLIDE:
         with bucket_writer(folder / view / f"{name}.parquet", view, slides) as writer:
             for slide_id in sorted(slides):
-                rows = rows_of(results, slide_id, view)
-                if len(rows):
-                    writer.write_table(rows)
+                writer.add(rows_of(results, slide_id, view))
 
 
 def _stale(folder: Path, name: str, slides: dict[str, str]) -> bool:

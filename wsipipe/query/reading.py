@@ -25,9 +25,10 @@ class OpenFile:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move this thread's position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: os.fstat(self._handle).st_size}[whence]
-        self._at.offset = base + offset
-        return self.tell()
+        if whence != os.SEEK_SET:
+            offset += self.tell() if whence == os.SEEK_CUR else os.fstat(self._handle).st_size
+        self._at.offset = offset
+        return offset
 
     def tell(self) -> int:
         """Where this thread reads next."""
@@ -35,8 +36,9 @@ class OpenFile:
 
     def read(self, size: int) -> bytes:
         """Bytes from this thread's position on."""
-        data = os.pread(self._handle, size, self.tell())
-        self._at.offset = self.tell() + len(data)
+        at = self.tell()
+        data = os.pread(self._handle, size, at)
+        self._at.offset = at + len(data)
         return data
 
     def close(self) -> None:
