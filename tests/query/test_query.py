@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from wsipipe.query.catalogue import bucket_writer
 from wsipipe.query.columns import VIEWS, stored_schema
 from wsipipe.query.compose import tiles_sql
 from wsipipe.query.engine import Engine, show
+from wsipipe.query.limits import bounded_memory
 from wsipipe.query.reading import ReadOnlyFiles
 
 
@@ -98,6 +100,8 @@ def test_wrong_and_refused_statements(asked: Path, sql: str, want: str) -> None:
 def test_time_is_limited(asked: Path) -> None:
     with pytest.raises(UsageError, match=r"stopped after 0.2 s"):
         open_results(asked).query("SELECT sleep_ms(20000)", timeout_s=0.2)
+    with pytest.raises(UsageError, match="stopped after 0 s"):  # an interrupt before it begins is repeated
+        open_results(asked).query("SELECT sleep_ms(20000)", timeout_s=0.0)
 
 
 def test_wrong_arguments(asked: Path, tmp_path: Path) -> None:
@@ -163,7 +167,8 @@ def test_anndata_heatmap_and_tile_image(asked: Path, made: Path) -> None:
 
 
 def test_hostile_statements(tmp_path: Path) -> None:
-    told = attack(tmp_path, 500, seed=1)
+    with bounded_memory(2 << 30):
+        told = attack(tmp_path, 500, seed=1, timeout_s=0.3)
     assert sum(told.values()) == 500
     assert told["answered"] > 5
 
@@ -189,6 +194,29 @@ def test_the_file_system_refuses_to_write_by_itself(tmp_path: Path) -> None:
 def test_deep_brackets_are_refused_before_they_are_parsed(asked: Path) -> None:
     with pytest.raises(UsageError, match="nested brackets"):
         open_results(asked).query("SELECT " + "(" * 3000 + "1")
+
+
+@pytest.mark.parametrize(
+    ("sql", "want"),
+    [
+        ("SELECT a" + ".a" * 3000 + " FROM tiles", "a name may have 8 parts"),
+        ("SELECT 1" + " UNION ALL SELECT 1" * 1000, "it may hold 500 queries, got 1002"),
+        ("SELECT count(*) FROM slides" + ", slides" * 5000, "too deep in one another"),
+        ("SELECT 1" + "+1" * 20_000, "Max expression depth"),
+    ],
+    ids=["name", "queries", "joins", "sum"],
+)
+def test_what_no_time_limit_reaches_is_limited_by_size(asked: Path, sql: str, want: str) -> None:
+    with pytest.raises(UsageError, match=want):
+        open_results(asked).query(sql, timeout_s=1.0)
+
+
+def test_the_command_bounds_the_memory_of_one_value(asked: Path) -> None:
+    """DuckDB's own limit does not count it."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    answer = wsipipe("query", asked, "SELECT length(repeat('x', 4000000000))")
+    assert (answer.code, "Out of Memory" in answer.err) == (2, True), answer
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 def test_many_threads_read_one_catalogue(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def query(
     from wsipipe.query import open_results
     from wsipipe.query.compose import tiles_sql
     from wsipipe.query.engine import opened
+    from wsipipe.query.limits import bounded_memory
 
     short = top is not None or by is not None or bool(slide or where)
     results, sql = _split(given, wants_sql=not (short or schema))
@@ -55,7 +56,7 @@ def query(
     if schema:
         return _write(_schema_table(), form, out)
     asked = sql or tiles_sql(top=top, by=by or "positive_sum", slide=slide, where=where)
-    with opened(folders) as engine:
+    with opened(folders) as engine, bounded_memory():
         table = engine.arrow(asked, timeout_s=timeout)
     return _write(table if limit is None else table.slice(0, limit), form, out)
 

@@ -56,7 +56,7 @@ class Engine:
         except duckdb.InterruptException as error:
             text = f"stopped after {timeout_s:g} s; ask for less, or give --timeout"
             raise UsageError(f"running SQL: {text}", subject="query") from error
-        except (duckdb.Error, UnicodeError, OverflowError, ValueError, RuntimeError) as error:
+        except (duckdb.Error, UnicodeError, OverflowError, ValueError, RuntimeError, MemoryError) as error:
             raise told(error, sql) from error
 
 
