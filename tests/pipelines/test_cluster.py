@@ -18,6 +18,7 @@ from unittest import mock
 import psutil
 import pytest
 
+from tests.pipelines import running
 from tests.pipelines.running import contents, run, units_done, wsipipe
 from wsipipe.run import cluster as cluster_of_run
 
@@ -150,3 +151,32 @@ def test_a_worker_that_does_not_see_the_results_is_not_used(slide: Path, tmp_pat
     assert answer.code == 1
     assert "it does not see the results directory: give an --out that all machines share" in answer.err
     assert wsipipe("status", tmp_path / "out").code in (0, 3)
+
+
+SSH = """#!/bin/sh
+# As ssh does, but to this machine: no server of ssh is needed for the test.
+[ "$1" = -tt ] && shift
+echo "$1" >> "$LAB/hosts"
+exec sh -c "$2"
+"""
+
+
+def test_the_script_for_workstations(slide: Path, finished: Path, tmp_path: Path) -> None:
+    """`configs/cluster/workstations.sh` with an ssh that stays here: two hosts, and nothing left running."""
+    lab, tools = tmp_path / "lab", tmp_path / "tools"
+    lab.mkdir()
+    tools.mkdir()
+    (lab / ".venv").symlink_to(sys.prefix)
+    (tools / "ssh").write_text(SSH)
+    (tools / "ssh").chmod(0o755)
+    script = Path(__file__).parents[2] / "configs" / "cluster" / "workstations.sh"
+    words = [script, "one:1 two:1", "gastric", slide, "--out", lab / "out", "--config", running.CONFIG, "--untrained"]
+    environment = os.environ | {"LAB": str(lab), "PATH": f"{tools}:{os.environ['PATH']}"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert sorted((lab / "hosts").read_text().split()) == ["one", "two"]
+    assert contents(lab / "out") == contents(finished)
+    assert list(lab.glob("scheduler-*.json")) == []
+    wait_until(
+        lambda: not [one for one in psutil.process_iter(["cmdline"]) if str(lab) in " ".join(one.info["cmdline"] or ())]
+    )

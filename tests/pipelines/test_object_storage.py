@@ -1,7 +1,4 @@
-"""Runs with slides and results on object storage that fails now and then: the bytes of a local run (bar 5).
-
-`tests/benchmarks/object_storage.py` does more of the same: other seeds, threads, kills at random moments.
-"""
+"""Runs with slides and results on object storage that fails now and then: the bytes of a local run (bar 5)."""
 
 from __future__ import annotations
 
@@ -105,6 +102,7 @@ def test_faults_a_kill_and_two_runs_at_once_change_no_byte(
     _read_back(out)
     _nothing_secret(uploaded, faulty)
     _missing_slide_fails_alone(uploaded, tmp_path / "list.csv")
+    _clean_removes_what_no_run_names(uploaded)
     assert {key: digest for key, digest in left(uploaded).items() if "/errors/" not in key} == local
 
 
@@ -121,6 +119,22 @@ def _nothing_secret(bucket: Bucket, faulty: Faulty) -> None:
     told = "\n".join(bucket.get(key).decode() for key in bucket.keys(OUT) if key.endswith((".json", ".jsonl")))
     for secret in (ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], ENVIRONMENT["AWS_ACCESS_KEY_ID"], faulty.address):
         assert secret not in told
+
+
+def _clean_removes_what_no_run_names(bucket: Bucket) -> None:
+    out = f"{bucket.url}/{OUT}"
+    store = next(key for key in bucket.keys(OUT) if ".zarr/" in key).partition(".zarr/")[0]
+    bucket.put(f"{store}.zarr/work/tiles-0123456789ab/zarr.json", b"{}")
+    told = running.wsipipe("clean", out, "--yes", "--json")
+    assert told.code == 0, told
+    assert [(one["kind"], one["size"]) for one in told.json["leftovers"] if one["kind"] != "lease"] == [("layer", 2)]
+    again = running.wsipipe("clean", out, "--dry-run", "--json")
+    assert [one for one in again.json["leftovers"] if one["kind"] != "lease"] == []
+
+
+def test_overwrite_is_refused_before_anything_is_written(uploaded: Bucket) -> None:
+    answer = run(f"{uploaded.url}/slides", f"{uploaded.url}/{OUT}", "--overwrite")
+    assert (answer.code, answer.err.count("--overwrite swaps folders")) == (2, 1), answer
 
 
 def _missing_slide_fails_alone(bucket: Bucket, rows: Path) -> None:

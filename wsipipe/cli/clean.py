@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from wsipipe.store.place import place
+
 EXAMPLES = (
     "Examples: `wsipipe clean results --dry-run` · `wsipipe clean results` · `wsipipe clean results --yes --json`. "
     "To let the layers of a configuration go, first remove its folder below results/runs/. "
@@ -21,7 +23,9 @@ EXAMPLES = (
 
 
 def clean(
-    results: Annotated[Path, typer.Argument(help="A results directory.", show_default=False)],
+    results: Annotated[
+        Path, typer.Argument(parser=place, metavar="RESULTS", help="A results directory, or s3://.", show_default=False)
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List only.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Annotated[

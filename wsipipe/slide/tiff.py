@@ -8,6 +8,7 @@ Strips are tiles as wide as the picture. tifffile finds the pyramids (SubIFDs, r
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import struct
 from collections.abc import Callable, Iterable
@@ -33,6 +34,8 @@ PARSE_ERRORS = (
 
 LZW_CLEAR = b"\x80"
 """LZW starts with a clear code (TIFF 6.0, section 13); imagecodecs 2026.1 crashes on damaged tiles that do not."""
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong with a file, our errors say
 
 _ASSOCIATED = re.compile(r"\b(label|macro|map|thumbnail|overview|preview|reference)\b", re.IGNORECASE)
 

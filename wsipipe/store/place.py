@@ -173,6 +173,14 @@ def remove_tree(folder: Path, *, missing_ok: bool = False) -> None:
         shutil.rmtree(folder)
 
 
+def tree_size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if is_remote(path):
+        return sum(size for _, size, _ in remote(str(path)).objects())
+    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+    return sum(one.stat().st_size for one in files)
+
+
 def may_list(folder: Path) -> bool:
     """Whether a folder's names may be read; an object store says so only when asked for them."""
     return is_remote(folder) or os.access(folder, os.R_OK | os.X_OK)
@@ -180,6 +188,8 @@ def may_list(folder: Path) -> bool:
 
 def entries(folder: Path) -> tuple[list[Path], list[Path]]:
     """Files and folders of a folder, each by name; one listing, whatever their number.
+
+    A link that leads nowhere, or in a circle, counts as a file: whoever opens it says what is wrong.
 
     Raises
     ------
@@ -191,6 +201,6 @@ def entries(folder: Path) -> tuple[list[Path], list[Path]]:
     for one in sorted(folder.iterdir()):
         if one.is_dir():
             folders.append(one)
-        elif one.is_file():
+        elif one.is_file() or one.is_symlink():
             files.append(one)
     return files, folders

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsipipe.errors import StoreError
 from wsipipe.store.layout import LAYERS_FILE, LEASE, OVERWRITING, PACKED, RUN_FILE, RUNS, WORK
-from wsipipe.store.place import place
+from wsipipe.store.place import moves, place, remove_tree, tree_size
 from wsipipe.store.publish import PUBLISHING
 from wsipipe.store.published import marked
 
@@ -68,11 +67,11 @@ def remove(results: str | Path, found: list[Leftover]) -> int:
     for one in found:
         path = root / one.path
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            remove_tree(path)
         else:
             path.unlink(missing_ok=True)
     above = root / OVERWRITING
-    if above.is_dir() and not any(above.iterdir()):
+    if moves(root) and above.is_dir() and not any(above.iterdir()):
         above.rmdir()
     return sum(one.size for one in found)
 
@@ -106,7 +105,8 @@ def _staging(root: Path) -> Iterator[Leftover]:
 
 
 def _partials(root: Path) -> Iterator[Leftover]:
-    for folder, below, names in os.walk(root):
+    """Of a disk; an object store has no half-written objects."""
+    for folder, below, names in os.walk(root) if moves(root) else ():
         if Path(folder) == root:
             below[:] = [name for name in below if name not in (OVERWRITING, LEASE)]
         if Path(folder).name == WORK:
@@ -125,5 +125,4 @@ def _leases(root: Path) -> Iterator[Leftover]:
 
 
 def _leftover(root: Path, path: Path, kind: str, why: str) -> Leftover:
-    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
-    return Leftover(kind, str(path.relative_to(root)), sum(one.stat().st_size for one in files), why)
+    return Leftover(kind, str(path).removeprefix(str(root)).lstrip("/"), tree_size(path), why)

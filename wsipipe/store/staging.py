@@ -35,10 +35,6 @@ def begin(results: str | Path, key: str) -> Path:
     UsageError
         On an object store, where nothing can be exchanged.
     """
-    if "://" in str(results):
-        raise UsageError(
-            "--overwrite exchanges folders, which an object store cannot: give another --out", subject=str(results)
-        )
     folder = place(results) / OVERWRITING / key
     if not moves(folder):
         raise UsageError(
