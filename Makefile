@@ -4,6 +4,7 @@
 # headless OpenCV needs no libGL. Another interpreter: make install PYTHON=/path/to/python3.11
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -36,8 +37,8 @@ $(STAMP): $(LOCK) pyproject.toml
 demo: install  ## made slides (and real ones, where ../shared/data exists) through the gastric pipeline
 	$(BIN)/wsipipe demo
 
-test: install  ## the tests, with their coverage
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+test: install  ## the tests, with their coverage; JOBS=2 files at a time
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered
 
 torture: install  ## 200 random kill -9s over small batches; the same bytes afterwards (40 minutes or more)
 	$(BIN)/python -m tests.benchmarks.kill

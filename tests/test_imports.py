@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "torch_geometric", "dask", "distributed", "tiatoolbox", "monai")
 FOLDERS = sorted(path.name for path in (ROOT / "wsipipe").iterdir() if (path / "__init__.py").is_file())
 HAVE_TORCH = {"models", "train"}  # train also imports what only training needs
-HAVE_DASK = {"run", "query", "export", "report", "pipelines", "cli"}  # the runner, and what stands above it
+HAVE_DASK = {"run", "query", "export", "report", "doctor", "pipelines", "cli"}  # the runner, and what stands above it
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 room = importlib.import_module("wsipipe.{room}")

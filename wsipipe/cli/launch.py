@@ -123,7 +123,8 @@ def _recorded(journal: Journal, batch: Batch, options: Options) -> Iterator[None
     except (KeyboardInterrupt, WsipipeError, OSError) as error:
         with suppress(OSError):
             journal.end(batch.rows, status="interrupted")
-            after_run(options.out, interrupted=True, quiet=options.as_json)
+            if not isinstance(error, KeyboardInterrupt):  # stopped at once: no report, and no import that was broken off
+                after_run(options.out, interrupted=True, quiet=options.as_json)
         if isinstance(error, OSError):
             raise StoreError(
                 f"writing the run's records: {error.strerror or error}; make room, then the same command continues",

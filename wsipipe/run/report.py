@@ -25,7 +25,7 @@ from wsipipe.run.work import Job
 from wsipipe.stage import digest
 from wsipipe.store.layout import RUN_FILE, RUNS, SLIDES_FILE
 from wsipipe.store.place import place, replace_file
-from wsipipe.store.records import plain, read_slides, write_json, write_slides
+from wsipipe.store.records import STATUSES, plain, read_slides, write_json, write_slides
 from wsipipe.store.write import sweep_records
 
 ERRORS = "errors"
@@ -107,7 +107,7 @@ class Journal:
         return results, kept
 
     def _told(self, rows: Sequence[Row], status: str) -> dict[str, Any]:
-        counts = {name: sum(row.status == name for row in rows) for name in ("done", "failed", "skipped")}
+        counts = {name: sum(row.status == name for row in rows) for name in STATUSES}
         return {
             "wsipipe": __version__,
             "key": self.key,

@@ -9,6 +9,7 @@ resampling is ours. Its guess of mpp from the magnification is switched off.
 from __future__ import annotations
 
 import threading
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,9 @@ def open_foreign(path: Path, scene: int | None = None) -> ForeignSlide:
     """
     choose_scene(["whole slide"], scene, path)
     try:
-        reader = _reader(path)
-        known = reader.info
+        with warnings.catch_warnings(action="ignore"):  # glymur warns of what it then raises
+            reader = _reader(path)
+            known = reader.info
     except FOREIGN_ERRORS as exc:
         raise SlideOpenError(f"{brief(exc)}{_cure(path)}", subject=str(path)) from exc
     fingerprint = _fingerprint(path)
