@@ -60,12 +60,16 @@ def test_a_zarr_is_one_slide(tmp_path: Path) -> None:
     assert find_slides([tmp_path / "a.zarr"]) == [tmp_path / "a.zarr"]
 
 
-def test_links_in_a_circle_end(tmp_path: Path) -> None:
+def test_links_in_a_circle_end_and_broken_links_are_found(tmp_path: Path) -> None:
+    """Who opens a broken link is told so; without a slide's ending it is nothing."""
     touched(tmp_path, "a/x.svs")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "self").symlink_to("self")
     (tmp_path / "gone.svs").symlink_to("nowhere.svs")
-    assert names(tmp_path, find_slides([tmp_path])) == ["a/x.svs"]
+    (tmp_path / "round.svs").symlink_to("round.svs")
+    assert [path.relative_to(tmp_path).as_posix() for path in find_slides([tmp_path])] == [
+        "gone.svs", "round.svs", "a/x.svs",
+    ]  # fmt: skip
 
 
 def test_a_linked_folder_is_searched(tmp_path: Path) -> None:

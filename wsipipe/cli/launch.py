@@ -123,7 +123,7 @@ def _recorded(journal: Journal, batch: Batch, options: Options) -> Iterator[None
     except (KeyboardInterrupt, WsipipeError, OSError) as error:
         with suppress(OSError):
             journal.end(batch.rows, status="interrupted")
-            if not isinstance(error, KeyboardInterrupt):  # stopped at once: no report, and no import that was broken off
+            if not isinstance(error, KeyboardInterrupt):  # who wants it to stop at once gets no report
                 after_run(options.out, interrupted=True, quiet=options.as_json)
         if isinstance(error, OSError):
             raise StoreError(

@@ -72,7 +72,7 @@ def open_foreign(path: Path, scene: int | None = None) -> ForeignSlide:
             reader = _reader(path)
             known = reader.info
     except FOREIGN_ERRORS as exc:
-        raise SlideOpenError(f"{brief(exc)}{_cure(path)}", subject=str(path)) from exc
+        raise SlideOpenError(f"{brief(exc, path)}{_cure(path)}", subject=str(path)) from exc
     fingerprint = _fingerprint(path)
     info = SlideInfo(
         _levels(path, known), None, 3, np.dtype(np.uint8), fingerprint, f"tiatoolbox {version('tiatoolbox')}",
@@ -122,4 +122,4 @@ def _fingerprint(path: Path) -> str:
 
 
 def _cure(path: Path) -> str:
-    return ": install the OpenJPEG library for JPEG 2000 (conda: openjpeg)" if path.is_file() else ""
+    return ": JPEG 2000 needs the OpenJPEG library (conda: openjpeg)" if path.is_file() else ""

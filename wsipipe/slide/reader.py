@@ -171,6 +171,7 @@ def choose_scene(scenes: list[str], wanted: int | None, path: Path) -> int:
     return wanted or 0
 
 
-def brief(exc: BaseException) -> str:
-    """An error of a library on one line of at most 160 characters."""
-    return f"{type(exc).__name__} {' '.join(str(exc).split())}"[:160]
+def brief(exc: BaseException, path: Path | None = None) -> str:
+    """An error of a library on one line of at most 160 characters, without the file's path."""
+    said = str(exc) if path is None else str(exc).replace(str(path), "the file")
+    return f"{type(exc).__name__} {' '.join(said.split())}"[:160]
