@@ -37,7 +37,7 @@ def test_jpeg_2000_levels_are_exact_in_any_box(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not NO_OPENJPEG, reason="glymur finds an OpenJPEG library here")
 def test_a_missing_library_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SlideOpenError, match="install the OpenJPEG library"):
+    with pytest.raises(SlideOpenError, match="needs the OpenJPEG library"):
         open_foreign(jpeg_2000(tmp_path / "a.jp2", scenery(40, 50, 3)))
 
 
