@@ -47,5 +47,10 @@ class CoordinateSlide:
         found[(y < 0) | (x < 0) | (y >= frame.shape[0]) | (x >= frame.shape[1])] = 255
         return found[..., : self.channels].astype(self.dtype)
 
+    def read_into(
+        self, out: Pixels, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0
+    ) -> None:
+        out[...] = self.read(box, frame=frame, level=level, plane=plane)
+
     def close(self) -> None:
         self.closed = True

@@ -15,7 +15,7 @@ from wsipipe.slide.native import TileCache, assemble, cells
 PLANE = np.random.default_rng(4).integers(0, 256, (70, 90, 3)).astype(np.uint8)
 
 
-def tile_at(row: int, column: int) -> NDArray[np.uint8]:
+def tile_at(row: int, column: int, reaches_past: bool = True) -> NDArray[np.uint8]:
     """Tiles of 16 x 24, full at the plane's edge as TIFF stores them."""
     padded = np.pad(PLANE, ((0, 10), (0, 6), (0, 0)))
     return padded[row * 16 : row * 16 + 16, column * 24 : column * 24 + 24]
@@ -25,17 +25,30 @@ def tile_at(row: int, column: int) -> NDArray[np.uint8]:
 @given(y=st.integers(0, 69), x=st.integers(0, 89), height=st.integers(1, 70), width=st.integers(1, 90))
 def test_any_box_is_put_together(y: int, x: int, height: int, width: int) -> None:
     box = Box(y, x, height, width).intersect(Box(0, 0, 70, 90))
-    got = assemble(box, (16, 24), tile_at, channels=3, dtype="uint8", fill=255)
+    got = np.zeros((*box.shape, 3), np.uint8)
+    assemble(got, box, (16, 24), tile_at, fill=255)
     assert np.array_equal(got, PLANE[box.slices()])
 
 
 def test_a_missing_tile_is_fill() -> None:
-    def left_only(row: int, column: int) -> NDArray[np.uint8] | None:
+    def left_only(row: int, column: int, _: bool) -> NDArray[np.uint8] | None:
         return None if column else tile_at(row, column)
 
-    got = assemble(Box(0, 0, 16, 30), (16, 24), left_only, channels=3, dtype="uint8", fill=9)
+    got = np.zeros((16, 30, 3), np.uint8)
+    assemble(got, Box(0, 0, 16, 30), (16, 24), left_only, fill=9)
     assert np.array_equal(got[:, :24], PLANE[:16, :24])
     assert (got[:, 24:] == 9).all()
+
+
+def test_what_reaches_past_the_box_is_said_to() -> None:
+    said = {}
+
+    def fetch(row: int, column: int, reaches_past: bool) -> NDArray[np.uint8]:
+        said[row, column] = reaches_past
+        return tile_at(row, column)
+
+    assemble(np.zeros((32, 40, 3), np.uint8), Box(16, 24, 32, 40), (16, 24), fetch, fill=0)
+    assert said == {(1, 1): False, (1, 2): True, (2, 1): False, (2, 2): True}
 
 
 def test_only_touched_cells_are_named() -> None:

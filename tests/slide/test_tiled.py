@@ -267,5 +267,8 @@ def test_only_the_tiles_touched_are_decoded(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(tifffile.TIFF.DECOMPRESSORS._codecs, 50000, imagecodecs.zstd_decode)
     slide = open_tiled(slide._tiles._path)
     slide.read(Box(64, 96, 64, 97), level=0)
-    slide.read(Box(64, 96, 64, 96), level=0)
     assert len(decoded) == 2
+    slide.read(Box(64, 193, 64, 9), level=0)
+    assert len(decoded) == 2  # the one that reached past the first box was kept
+    slide.read(Box(64, 96, 64, 96), level=0)
+    assert len(decoded) == 3  # the one that lay inside was not: tiles of a run are read once

@@ -52,13 +52,31 @@ def test_every_level_equals_a_full_decode(pyramid: Path) -> None:
     assert "tifffile" in slide.info.reader
 
 
-def test_whole_positions_need_no_other_reader(tmp_path: Path) -> None:
+@pytest.fixture
+def halves(tmp_path: Path) -> Path:
+    """Levels of 1 and 2, which OpenSlide reads exactly."""
     full = scenery(1024, 1280, 3)
-    path = write(tmp_path / "p.tiff", full, full[::2, ::2], compression="jpeg", tile=(128, 128))
-    slide = open_whole(path, index=read_index(path))
-    assert slide.info.reader == f"openslide {openslide.__library_version__}"
-    want = tifffile.imread(path, series=0, level=1)
-    assert np.array_equal(slide.read(Box(100, 33, 300, 400), level=1), want[100:400, 33:433])
+    return write(tmp_path / "p.tiff", full, full[::2, ::2], compression="jpeg", tile=(128, 128))
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_native_tiles_are_what_openslide_shows(halves: Path, level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Box(100, 33, 300, 400)
+    want = open_whole(halves).read(box, level=level)
+    slide = open_whole(halves, index=read_index(halves))
+    slide.read(Box(0, 0, 9, 9), level=level)  # compares
+    monkeypatch.setattr(slide, "_region", None)  # OpenSlide is not asked any more
+    assert np.array_equal(slide.read(box, level=level), want)
+    assert slide.info.reader.startswith(f"openslide {openslide.__library_version__}; tifffile ")
+
+
+def test_where_native_tiles_differ_openslide_reads(halves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Box(100, 33, 300, 400)
+    want = open_whole(halves).read(box, level=0)
+    slide = open_whole(halves, index=read_index(halves))
+    real = slide._tiles._decoded
+    monkeypatch.setattr(slide._tiles, "_decoded", lambda *found: real(*found) ^ 1)
+    assert np.array_equal(slide.read(box, level=0), want)
 
 
 def test_openslide_and_native_tiles_agree_on_a_real_svs(shared_data: Path) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from wsipipe import __version__
 from wsipipe.cli import (
+    bench,
     catalogue,
     clean,
     demo,
@@ -53,6 +54,7 @@ app.command("query", epilog=query.EXAMPLES)(query.query)
 app.command("catalogue", epilog=catalogue.EXAMPLES)(catalogue.catalogue)
 app.command("view", epilog=view.EXAMPLES)(view.view)
 app.command("report", epilog=report.EXAMPLES)(report.report)
+app.command("bench", epilog=bench.EXAMPLES)(bench.bench)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 

@@ -131,6 +131,11 @@ class Grid:
         stop = np.minimum(start + self.tile, np.asarray(self.shape, np.int64))
         return np.concatenate([start, np.maximum(stop - start, 0)], axis=-1)
 
+    def read_boxes(self, ids: NDArray[np.integer]) -> list[Box]:
+        """The read boxes of `ids`, halo included; they may reach outside the plane."""
+        corners, side = self.cells_of(ids) * self.tile - self.halo, self.tile + 2 * self.halo
+        return [Box(y, x, side, side) for y, x in corners.tolist()]
+
     def at(self, tile_id: int) -> Tile:
         """The tile of an id. Raises IndexError where the plane has ended."""
         y, x, height, width = (int(v) for v in self.write_boxes(np.array([tile_id]))[0])

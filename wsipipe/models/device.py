@@ -83,6 +83,13 @@ class Execution:
             yield
 
 
+def limit_threads(threads: int) -> None:
+    """Let torch use so many threads in this process from now on; a worker's `inference` does so itself."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
 def execution(
     device: str = "cpu", dtype: str = "float32", memory_format: str = "channels_last", threads: int = 1
 ) -> Execution:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wsipipe import lesion
 from wsipipe.grid import Box, Frame, blocks
 from wsipipe.run.pixels import overview_scale
-from wsipipe.run.plan import Finish, Overview
+from wsipipe.run.plan import Finish, Map, Overview
 from wsipipe.run.row import told_config
 from wsipipe.run.work import Context
 from wsipipe.stage import resolve
@@ -108,18 +108,40 @@ def overview_frame(context: Context) -> Frame:
 
 def picture_blocks(context: Context, name: str) -> Iterator[tuple[Box, NDArray[Any]]]:
     """The blocks of a picture layer that are not all zero, one unit at a time."""
-    layer, grid = context.layer(name), context.work.grid
-    side = grid.unit * grid.tile // layer.spec(name).scale
-    for box in blocks(picture_frame(context, name).shape, side):
-        block = read.block(layer, name, box)
-        if block.any():
+    pull, side = puller(context, name), _unit_side(context, name)
+    for unit, box in enumerate(blocks(picture_frame(context, name).shape, side)):
+        block = pull(box) if _has_pixels(context, name, unit) else None
+        if block is not None and block.any():
             yield box, block
 
 
 def puller(context: Context, name: str) -> Pull:
-    """Any block of a picture layer."""
-    layer = context.layer(name)
-    return lambda box: read.block(layer, name, box)
+    """Any block of a picture layer; blocks without a kept tile are not looked for."""
+    stored, side = read.array(context.layer(name), name), _unit_side(context, name)
+    across = context.work.grid.units[1]
+
+    def pull(box: Box) -> NDArray[Any]:
+        rows, columns = range(box.y // side, -(-box.y1 // side)), range(box.x // side, -(-box.x1 // side))
+        if any(_has_pixels(context, name, row * across + column) for row in rows for column in columns):
+            return np.asarray(stored[box.slices()])
+        return np.zeros(box.shape, stored.dtype)
+
+    return pull
+
+
+def _unit_side(context: Context, name: str) -> int:
+    grid = context.work.grid
+    return grid.unit * grid.tile // context.layer(name).spec(name).scale
+
+
+def _has_pixels(context: Context, name: str, unit: int) -> bool:
+    """Whether a unit of a picture layer can be other than zero: steps over kept tiles leave the others as they are."""
+    step = context.pipeline.steps[context.pipeline.index(name)]
+    if not (isinstance(step, Map) and step.kept_only):
+        return True
+    rows = context.work.grid.unit_rows(unit)
+    first = np.searchsorted(context.ids, rows.start)
+    return bool(first < len(context.ids) and context.ids[first] < rows.stop)
 
 
 def topk(context: Context) -> TopK:

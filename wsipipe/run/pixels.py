@@ -17,13 +17,23 @@ from wsipipe.slide.base import Slide
 Pixels = NDArray[np.uint8]
 
 
-def read_tiles(slide: Slide, frame: Frame, grid: Grid, ids: NDArray[np.int64], *, plane: int = 0) -> Pixels:
-    """``(N, tile + 2 halo, tile + 2 halo, 3)`` uint8 of the read boxes of `ids`, one read per tile."""
+def read_tiles(
+    slide: Slide, frame: Frame, grid: Grid, ids: NDArray[np.int64], *, plane: int = 0, out: Pixels | None = None
+) -> Pixels:
+    """``(N, tile + 2 halo, tile + 2 halo, 3)`` uint8 of the read boxes of `ids`, one read per tile.
+
+    They are written to `out` where it is given: memory that is used again costs the system no new pages, which took a
+    tenth of the time of reading.
+    """
     side = grid.tile + 2 * grid.halo
-    out = np.empty((len(ids), side, side, 3), np.uint8)
-    for pixels, tile_id in zip(out, ids.tolist(), strict=True):
-        pixels[...] = _read(slide, grid.at(tile_id).read, frame, plane)
-    return out
+    found = np.empty((len(ids), side, side, 3), np.uint8) if out is None else out[: len(ids)]
+    _check(slide)
+    for pixels, box in zip(found, grid.read_boxes(ids), strict=True):
+        if slide.info.channels == 3:
+            slide.read_into(pixels, box, frame=frame, plane=plane)
+        else:
+            pixels[...] = slide.read(box, frame=frame, plane=plane)
+    return found
 
 
 def read_unit(
@@ -77,13 +87,18 @@ def batches(ids: NDArray[np.int64], size: int) -> Iterator[slice]:
 
 def _read(slide: Slide, box: Box, frame: Frame, plane: int) -> Pixels:
     """Three 8-bit channels, as every stage declares ``rgb``; one grey channel is repeated."""
+    _check(slide)
     found = slide.read(box, frame=frame, plane=plane)
-    if found.dtype != np.uint8 or found.shape[2] not in (1, 3):
-        raise SlideReadError(
-            f"reading tiles: stages take 8-bit pixels of 1 or 3 channels, the slide has {found.dtype} of "
-            f"{found.shape[2]}: convert it first"
-        )
     return found if found.shape[2] == 3 else np.repeat(found, 3, axis=2)
+
+
+def _check(slide: Slide) -> None:
+    info = slide.info
+    if info.dtype != np.uint8 or info.channels not in (1, 3):
+        raise SlideReadError(
+            f"reading tiles: stages take 8-bit pixels of 1 or 3 channels, the slide has {info.dtype} of "
+            f"{info.channels}: convert it first"
+        )
 
 
 def _coarser(slide: Slide, frame: Frame, scale: int) -> Frame:

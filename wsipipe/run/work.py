@@ -202,7 +202,7 @@ def do_unit(work: SlideWork, step: int, unit: int) -> Report:
     for batch in _unit_batches(work, kind, layer.grid, unit, ids):
         size += batch["rgb"].nbytes
         made = stages(**batch, **given)
-        parts.append({name: made[name] for name in kind.keep})
+        parts.append({name: _own(made[name], batch["rgb"]) for name in kind.keep})
         stop.check()
     whole = {name: np.concatenate([part[name] for part in parts]) for name in kind.keep}
     written = write.write_unit(layer, unit, ids, whole)
@@ -330,9 +330,16 @@ def _unit_batches(work: SlideWork, kind: Map, grid: Grid, unit: int, ids: NDArra
         wanted = np.isin(every, ids)
         yield {"rgb": rgb[wanted], "inside": _inside(grid, every[wanted])}
         return
+    side = grid.tile + 2 * grid.halo
+    again = np.empty((min(kind.batch, len(ids)), side, side, 3), np.uint8)
     for part in pixels.batches(ids, kind.batch):
-        rgb = pixels.read_tiles(work.slide(), work.frame, grid, ids[part], plane=plane)
+        rgb = pixels.read_tiles(work.slide(), work.frame, grid, ids[part], plane=plane, out=again)
         yield {"rgb": rgb, "inside": _inside(grid, ids[part])}
+
+
+def _own(made: NDArray[Any], rgb: NDArray[Any]) -> NDArray[Any]:
+    """What a stage made, in memory of its own: that of the batch's pixels is written to by the next batch."""
+    return made.copy() if np.may_share_memory(made, rgb) else made
 
 
 def _inside(grid: Grid, ids: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -150,6 +150,12 @@ class Slide(Protocol):
         """
         ...
 
+    def read_into(
+        self, out: Pixels, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0
+    ) -> None:
+        """Write what `read` gives to `out`, ``(height, width, channel)`` of ``info.dtype``: a tile of a batch."""
+        ...
+
     def close(self) -> None:
         """Give back files and memory; reading afterwards raises."""
         ...

@@ -97,19 +97,17 @@ class DicomSlide(Reader):
         super().__init__(info, slide_id=slide_id, subject=subject)
         self._levels, self._cache = levels, TileCache()
 
-    def _pixels(self, level: int, box: Box, plane: int) -> Pixels:
-        return assemble(
-            box, self._levels[level].frames.tile, partial(self._tile, level, plane),
-            channels=self._info.channels, dtype=self._info.dtype, fill=self._info.fill,
-        )  # fmt: skip
+    def _into(self, out: Pixels, level: int, box: Box, plane: int) -> None:
+        fetch = partial(self._tile, level, plane)
+        assemble(out, box, self._levels[level].frames.tile, fetch, fill=self._info.fill)
 
-    def _tile(self, level: int, plane: int, row: int, column: int) -> Pixels | None:
+    def _tile(self, level: int, plane: int, row: int, column: int, keep: bool) -> Pixels | None:
         stored = self._levels[level]
         frame = int(stored.number[plane, row, column])
         if frame < 0:
             return None
         try:
-            return self._cache.get((level, frame), partial(stored.frames.decode, frame))
+            return self._cache.get((level, frame), partial(stored.frames.decode, frame), keep=keep)
         except DECODE_ERRORS as exc:
             raise SlideReadError(
                 f"decoding frame {frame} (tile row {row}, column {column}) of level {level}, plane {plane}: "

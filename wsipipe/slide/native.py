@@ -11,9 +11,6 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any
-
-import numpy as np
 
 from wsipipe.grid import Box
 from wsipipe.slide.base import Pixels
@@ -44,14 +41,15 @@ class TileCache:
         self._tiles: OrderedDict[Hashable, Pixels] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, decode: Callable[[], Pixels]) -> Pixels:
-        """The tile of `key`, decoded now if it is not held. Not to be written to."""
+    def get(self, key: Hashable, decode: Callable[[], Pixels], *, keep: bool = True) -> Pixels:
+        """The tile of `key`, decoded now if it is not held, and held if it is to be kept. Not to be written to."""
         with self._lock:
             if key in self._tiles:
                 self._tiles.move_to_end(key)
                 return self._tiles[key]
         tile = decode()
-        self._keep(key, tile)
+        if keep:
+            self._keep(key, tile)
         return tile
 
     def clear(self) -> None:
@@ -79,24 +77,29 @@ def cells(box: Box, tile: tuple[int, int]) -> Iterator[tuple[int, int, Box]]:
 
 
 def assemble(
-    box: Box, tile: tuple[int, int], fetch: Callable[[int, int], Pixels | None], *, channels: int, dtype: Any, fill: int
-) -> Pixels:
-    """Pixels of a box inside a tiled plane.
+    out: Pixels, box: Box, tile: tuple[int, int], fetch: Callable[[int, int, bool], Pixels | None], *, fill: int
+) -> None:
+    """Put the native tiles that a box touches where they belong.
 
     Parameters
     ----------
+    out : (height, width, channel) array
+        The pixels of `box`; every one is written.
     box : Box
         Inside the plane.
     tile : (int, int)
         Height and width of a native tile.
     fetch : callable
-        Row and column to the tile's ``(height, width, channel)``, cut short at the plane's edge or not;
-        None where the file stores none, which leaves `fill`.
+        Row and column to the tile's ``(height, width, channel)``, cut short at the plane's edge or not; None where the
+        file stores none, which leaves `fill`. Third, whether the tile reaches past the box: the next box will want it.
     """
-    out = np.full((*box.shape, channels), fill, dtype)
-    for row, column, place in cells(box, tile):
-        pixels = fetch(row, column)
-        if pixels is not None:
-            part = place.intersect(box)
-            out[part.slices(box)] = pixels[part.slices(place)]
-    return out
+    for row in range(box.y // tile[0], -(-box.y1 // tile[0])):
+        top = row * tile[0]
+        y, y1 = max(box.y, top), min(box.y1, top + tile[0])
+        for column in range(box.x // tile[1], -(-box.x1 // tile[1])):
+            left = column * tile[1]
+            x, x1 = max(box.x, left), min(box.x1, left + tile[1])
+            reaches_past = y1 - y < tile[0] or x1 - x < tile[1]
+            pixels = fetch(row, column, reaches_past)
+            part = fill if pixels is None else pixels[y - top : y1 - top, x - left : x1 - left]
+            out[y - box.y : y1 - box.y, x - box.x : x1 - box.x] = part

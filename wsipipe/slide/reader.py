@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """A `Slide` but for the decoding: a reader gives `_pixels` and, where it holds something, `_release`.
+    """A `Slide` but for the decoding: a reader gives `_pixels` or `_into` and, where it holds something, `_release`.
 
     Parameters
     ----------
@@ -72,15 +72,23 @@ class Reader:
 
     def read(self, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0) -> Pixels:
         """Pixels of `box`; see `wsipipe.slide.base.Slide.read`."""
+        out = np.empty((*box.shape, self._info.channels), self._info.dtype)
+        self.read_into(out, box, frame=frame, level=level, plane=plane)
+        return out
+
+    def read_into(
+        self, out: Pixels, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0
+    ) -> None:
+        """Write the pixels of `box` to `out`; see `wsipipe.slide.base.Slide.read_into`."""
         with self._reading():
             stored = self._level_of(frame, level)
             self._check_plane(plane)
-            out = np.full((*box.shape, self._info.channels), self._info.fill, self._info.dtype)
             shape = frame.shape if frame else self._info.levels[stored or 0].shape
             inside = box.intersect(Box(0, 0, *shape))
+            if inside != box:
+                out[...] = self._info.fill
             if not inside.is_empty:
                 self._fill(out[inside.slices(box)], inside, stored, frame, plane)
-            return out
 
     def close(self) -> None:
         """Give back files and memory once nobody reads any more; a second call does nothing."""
@@ -99,14 +107,20 @@ class Reader:
 
     def _pixels(self, level: int, box: Box, plane: int) -> Pixels:
         """Pixels of a box inside the stored level: the same for a pixel whatever the box."""
-        raise NotImplementedError
+        out = np.empty((*box.shape, self._info.channels), self._info.dtype)
+        self._into(out, level, box, plane)
+        return out
+
+    def _into(self, out: Pixels, level: int, box: Box, plane: int) -> None:
+        """The same, written to `out`. A reader defines one of the two: this one, where it spares a copy."""
+        out[...] = self._pixels(level, box, plane)
 
     def _release(self) -> None:
         """Give back what is held; called once."""
 
     def _fill(self, out: Pixels, box: Box, stored: int | None, frame: Frame | None, plane: int) -> None:
         if stored is not None:
-            out[...] = self._pixels(stored, box, plane)
+            self._into(out, stored, box, plane)
         elif frame is not None:
             level, ratio = self._finer(frame)
             read = partial(self._pixels, level, plane=plane)

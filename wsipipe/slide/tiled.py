@@ -49,27 +49,32 @@ class TiffTiles:
         self._close()
         self._cache.clear()
 
-    def pixels(self, level: int, box: Box, plane: int) -> Pixels:
-        """Pixels of a box inside the level."""
+    def fill(self, out: Pixels, level: int, box: Box, plane: int) -> None:
+        """Write the pixels of a box inside the level to `out`, ``(height, width, channel)``."""
         stored = self._scene.levels[level]
-        parts = [
-            assemble(
-                box, stored.tile, partial(self._tile, level, plane, channel),
-                channels=self._samples.channels // len(stored.pages[plane]), dtype=self._samples.dtype,
-                fill=self._samples.fill,
-            )
-            for channel in range(len(stored.pages[plane]))
-        ]  # fmt: skip
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+        pages = stored.pages[plane]
+        step = self._samples.channels // len(pages)
+        for channel in range(len(pages)):
+            part = out[..., channel * step : (channel + 1) * step]
+            assemble(part, box, stored.tile, partial(self._tile, level, plane, channel), fill=self._samples.fill)
 
-    def _tile(self, level: int, plane: int, channel: int, row: int, column: int) -> Pixels | None:
+    def middle(self, level: int) -> Box | None:
+        """The box of the tile in the middle of a level; None where the file leaves out tiles of it."""
+        stored = self._scene.levels[level]
+        if any(0 in page.counts or len(page.counts) < stored.tiles[0] * stored.tiles[1] for page in stored.pages[0]):
+            return None
+        row, column = (count // 2 for count in stored.tiles)
+        box = Box(row * stored.tile[0], column * stored.tile[1], *stored.tile)
+        return box.intersect(Box(0, 0, *stored.shape))
+
+    def _tile(self, level: int, plane: int, channel: int, row: int, column: int, keep: bool) -> Pixels | None:
         stored = self._scene.levels[level]
         page, index = stored.pages[plane][channel], row * stored.tiles[1] + column
         if index >= len(page.counts) or page.counts[index] == 0:
             return None  # a sparse file leaves out empty tiles
         key = (level, plane, channel, index)
         try:
-            return self._cache.get(key, partial(self._decoded, stored, page, index))
+            return self._cache.get(key, partial(self._decoded, stored, page, index), keep=keep)
         except DECODE_ERRORS as exc:
             raise SlideReadError(
                 f"decoding tile row {row}, column {column} of level {level}, plane {plane}: {brief(exc)}: "
@@ -108,8 +113,8 @@ class TiledSlide(Reader):
         super().__init__(info, slide_id=slide_id, subject=subject)
         self._tiles = tiles
 
-    def _pixels(self, level: int, box: Box, plane: int) -> Pixels:
-        return self._tiles.pixels(level, box, plane)
+    def _into(self, out: Pixels, level: int, box: Box, plane: int) -> None:
+        self._tiles.fill(out, level, box, plane)
 
     def _release(self) -> None:
         self._tiles.close()

@@ -129,13 +129,17 @@ class _Pyramid:
         return len(self.shapes)
 
     def write(self, group: zarr.Group, pull: Pull, halve: Callable[[Pixels], Pixels]) -> None:
-        """All levels, finest first, one write per shard."""
+        """All levels, finest first, one write per shard; what is all zero is neither written nor reduced."""
         source: Pull = partial(_pulled, pull, self.channels)
+        finer: list[Box] | None = None
         for index, shape in enumerate(self.shapes):
-            array = self._create(group, str(index), shape)
+            array, filled = self._create(group, str(index), shape), []
             for box in blocks(shape, self.side):
-                array[(..., *box.slices())] = source(box)
-            source = partial(_reduced, array, halve)
+                pixels = source(box) if finer is None or _touched(box, finer) else None
+                if pixels is not None and pixels.any():
+                    array[(..., *box.slices())] = pixels
+                    filled.append(box)
+            source, finer = partial(_reduced, array, halve), filled
 
     def _create(self, group: zarr.Group, name: str, shape: tuple[int, int]) -> zarr.Array[Any]:
         lead = (self.channels,) if self.channels else ()
@@ -150,6 +154,12 @@ class _Pyramid:
             fill_value=0,
             dimension_names=["c", "y", "x"][-2 - len(lead) :],
         )
+
+
+def _touched(box: Box, finer: Sequence[Box]) -> bool:
+    """Whether the ground of a block of one level holds any of these blocks of the next finer one."""
+    ground = Box(2 * box.y, 2 * box.x, 2 * box.height, 2 * box.width)
+    return any(not ground.intersect(one).is_empty for one in finer)
 
 
 def _pulled(pull: Pull, channels: int, box: Box) -> Pixels:

@@ -1,0 +1,51 @@
+"""Whole runs of the command, from start to end, results written: tiles per second, and slides per hour.
+
+Enters: a slide. Leaves: figures. The limit is what reading, stain and network take one after the other, on as many
+cores as there are workers; starting the workers and drawing are in ours and not in the limit.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from wsipipe.bench.figure import Figure
+from wsipipe.errors import WsipipeError
+
+TYPICAL_TILES = 3000
+"""Kept tiles of a typical slide."""
+
+
+def figures(path: Path, *, rounds: int, seconds_per_tile: float | None = None) -> Iterator[Figure]:
+    """One worker and two."""
+    for workers in (1, 2):
+        rates = sorted(_rate(path, workers) for _ in range(max(1, rounds // 2)))
+        ours = rates[len(rates) // 2]
+        limit = workers / seconds_per_tile if seconds_per_tile else None
+        name = f"wsipipe run gastric, {workers} worker{'s' if workers > 1 else ''}"
+        per_hour = 3600 * ours / TYPICAL_TILES
+        note = f"{per_hour:.0f} slides of {TYPICAL_TILES} tiles per hour; start and drawing included"
+        yield Figure(name, "tiles/s", ours, limit, note=note)
+
+
+def _rate(path: Path, workers: int) -> float:
+    """Kept tiles per second of the command."""
+    with tempfile.TemporaryDirectory(prefix="wsipipe-bench-") as folder:
+        words = ["run", "gastric", str(path), "--out", folder, "--workers", str(workers), "--json"]
+        started = time.perf_counter()
+        tiles = _tiles([*words, "--mpp-policy", "assume:0.5"])
+        return tiles / (time.perf_counter() - started)
+
+
+def _tiles(words: Sequence[str]) -> int:
+    python = shutil.which(sys.executable) or sys.executable
+    done = subprocess.run([python, "-m", "wsipipe", *words], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise WsipipeError(f"benchmarking: the run ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+    return int(sum(row["tiles"] or 0 for row in json.loads(done.stdout)["slides"]))
