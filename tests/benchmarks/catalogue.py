@@ -1,6 +1,6 @@
 """Three questions to a catalogue of 100 million tiles, through the code of ``wsipipe query``.
 
-    python tests/benchmarks/catalogue.py [--slides 3300] [--tiles 30000] [--keep FOLDER]
+    python tests/benchmarks/catalogue.py [--slides 3400] [--tiles 30000] [--keep FOLDER]
 
 Makes the catalogue slide by slide in bounded memory (about 2 GB on disk), asks each question once to warm up and five
 times more on 2 threads, and prints the medians and the peak memory. The bar: 1.5 s each.
@@ -86,7 +86,7 @@ def ask(folder: Path, slides: int) -> None:
 def main() -> None:
     """Make, ask, and drop unless kept."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--slides", type=int, default=3300)
+    parser.add_argument("--slides", type=int, default=3400)
     parser.add_argument("--tiles", type=int, default=30_000)
     parser.add_argument("--keep", type=Path)
     given = parser.parse_args()
