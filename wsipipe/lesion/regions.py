@@ -124,11 +124,11 @@ def outline(mask: NDArray[np.bool_], *, width_px: int = 1) -> NDArray[np.bool_]:
 
 def _add(parts: _Parts, box: Box, values: NDArray[np.uint8], mask: NDArray[np.bool_], least_px: float) -> None:
     labels, found = ndimage.label(mask)
-    inside = labels.ravel()
+    inside, chosen = labels[mask], values[mask]  # the background's numbers are not asked for, and are most of the work
     numbers = np.zeros((found + 1, 3), np.int64)
     numbers[:, 0] = np.bincount(inside, minlength=found + 1)
-    numbers[:, 1] = np.bincount(inside, weights=values.ravel(), minlength=found + 1)
-    np.maximum.at(numbers[:, 2], inside, values.ravel())
+    numbers[:, 1] = np.bincount(inside, weights=chosen, minlength=found + 1)
+    np.maximum.at(numbers[:, 2], inside, chosen)
     done = numbers[:, 0] < least_px
     for rim in (labels[:1], labels[-1:], labels[:, :1], labels[:, -1:]):
         done[rim.ravel()] = False

@@ -68,9 +68,11 @@ def _publish(context: Context, *, threshold: float, min_area_um2: float, propert
         frame=overview_frame(context),
         channels=("red", "green", "blue"),
     )
-    write_image(staged, "probability", puller(context, "probability"), frame=picture_frame(context, "probability"))
-    _labels(context, staged, threshold)
-    _shapes_and_table(context, staged, threshold=threshold, min_area_um2=min_area_um2)
+    frame = picture_frame(context, "probability")
+    probability = write_image(staged, "probability", puller(context, "probability"), frame=frame)
+    tissue = _labels(context, staged, probability, threshold)
+    found = suspected(context, threshold=threshold, min_area_um2=min_area_um2, pull=probability)
+    _shapes_and_table(context, staged, found, tissue)
     put.commit(
         context.work.root,
         key=context.key,
@@ -81,11 +83,13 @@ def _publish(context: Context, *, threshold: float, min_area_um2: float, propert
     )
 
 
-def suspected(context: Context, *, threshold: float, min_area_um2: float) -> list[lesion.Region]:
-    """Suspected lesion regions of the slide, in level-0 pixels."""
+def suspected(
+    context: Context, *, threshold: float, min_area_um2: float, pull: Pull | None = None
+) -> list[lesion.Region]:
+    """Suspected lesion regions of the slide, in level-0 pixels; `pull` gives the map, by default the layer does."""
     frame = picture_frame(context, "probability")
     return lesion.regions(
-        picture_blocks(context, "probability"),
+        picture_blocks(context, "probability", pull),
         mpp=frame.mpp,
         l0_per_px=frame.downsample,
         threshold=threshold,
@@ -106,9 +110,9 @@ def overview_frame(context: Context) -> Frame:
     return Frame((height, width), frame.downsample, frame.mpp, frame.level)
 
 
-def picture_blocks(context: Context, name: str) -> Iterator[tuple[Box, NDArray[Any]]]:
+def picture_blocks(context: Context, name: str, pull: Pull | None = None) -> Iterator[tuple[Box, NDArray[Any]]]:
     """The blocks of a picture layer that are not all zero, one unit at a time."""
-    pull, side = puller(context, name), _unit_side(context, name)
+    pull, side = pull or puller(context, name), _unit_side(context, name)
     for unit, box in enumerate(blocks(picture_frame(context, name).shape, side)):
         block = pull(box) if _has_pixels(context, name, unit) else None
         if block is not None and block.any():
@@ -149,9 +153,9 @@ def topk(context: Context) -> TopK:
     return TopK(*(context.value(name) for name in ("topk_id", "topk_sum", "adjacency", "correlation")))
 
 
-def _labels(context: Context, staged: Any, threshold: float) -> None:
-    pull = puller(context, "probability")
-    write_labels(
+def _labels(context: Context, staged: Any, probability: Pull, threshold: float) -> Pull:
+    """Tissue and lesion; returns the tissue as it was written."""
+    tissue = write_labels(
         staged,
         "tissue",
         puller(context, "tissue"),
@@ -162,29 +166,30 @@ def _labels(context: Context, staged: Any, threshold: float) -> None:
     write_labels(
         staged,
         "lesion",
-        lambda box: (pull(box) > 255 * threshold).astype(np.uint8),
+        lambda box: (probability(box) > 255 * threshold).astype(np.uint8),
         frame=picture_frame(context, "probability"),
         meanings={1: "suspected lesion"},
         colors={1: RED},
     )
+    return tissue
 
 
-def _shapes_and_table(context: Context, staged: Any, *, threshold: float, min_area_um2: float) -> None:
+def _shapes_and_table(context: Context, staged: Any, found: list[lesion.Region], tissue: Pull) -> None:
     rows = {name: context.rows(name) for name in ROWS}
     tiles = tile_table(context.work.grid, context.work.frame, context.ids, rows, topk(context))
-    pieces = _pieces(context)
+    pieces = _pieces(context, tissue)
     write_shapes(staged, "tissues", pieces)
     write_shapes(staged, "tiles", tile_shapes(tiles, tissue_id=tissue_of(tiles, pieces)))
-    write_shapes(staged, "regions", _regions(suspected(context, threshold=threshold, min_area_um2=min_area_um2)))
+    write_shapes(staged, "regions", _regions(found))
     write_table(staged, tiles, context.rows("features"), topk(context))
 
 
-def _pieces(context: Context) -> gpd.GeoDataFrame:
+def _pieces(context: Context, pull: Pull) -> gpd.GeoDataFrame:
     import geopandas
 
     frame = picture_frame(context, "tissue")
     found = lesion.regions(
-        ((box, block * np.uint8(255)) for box, block in picture_blocks(context, "tissue")),
+        ((box, block * np.uint8(255)) for box, block in picture_blocks(context, "tissue", pull)),
         mpp=frame.mpp,
         l0_per_px=frame.downsample,
         min_area_um2=PIECE_UM2,

@@ -45,7 +45,7 @@ def write_image(
     frame: Frame,
     dtype: str = "uint8",
     channels: Sequence[str] = ("positive",),
-) -> None:
+) -> Pull:
     """Write ``images/<name>``: a pyramid ``(c, y, x)`` whose levels halve by the mean of 2 x 2 pixels.
 
     Parameters
@@ -65,21 +65,27 @@ def write_image(
     channels : sequence of str
         One name per channel.
 
+    Returns
+    -------
+    callable
+        Gives any block of the first channel from what was written, in far fewer pieces than a layer has.
+
     Notes
     -----
     Where a side is odd, the last row or column is averaged over the pixels that exist.
     """
     element = _element(root, "images", name)
     pyramid = _Pyramid(frame.shape, dtype, len(channels))
-    pyramid.write(element.create_group(ome.INNER), pull, _mean)
+    finest = pyramid.write(element.create_group(ome.INNER), pull, _mean)
     top = 1.0 if np.dtype(dtype).kind == "f" else float(np.iinfo(dtype).max)
     inner = ome.image_attributes(name, frame, pyramid.levels, channels=channels, top=top)
     _describe(element, inner, ome.element_attributes(name, "cyx", frame, pyramid.levels, channels=channels))
+    return lambda box: np.asarray(finest[(0, *box.slices())])
 
 
 def write_labels(
     root: str | Path, name: str, pull: Pull, *, frame: Frame, meanings: Mapping[int, str], colors: Mapping[int, Rgba]
-) -> None:
+) -> Pull:
     """Write ``labels/<name>``: a pyramid ``(y, x)`` uint8 whose levels halve by the largest of 2 x 2 pixels.
 
     Parameters
@@ -91,6 +97,11 @@ def write_labels(
     colors : mapping
         Red, green, blue and opacity of each value.
 
+    Returns
+    -------
+    callable
+        As `write_image`.
+
     Notes
     -----
     The largest value wins, so a region of a single pixel stays visible at the coarsest level; areas are to be
@@ -98,10 +109,11 @@ def write_labels(
     """
     element = _element(root, "labels", name)
     pyramid = _Pyramid(frame.shape, "uint8", 0)
-    pyramid.write(element.create_group(ome.INNER), pull, _largest)
+    finest = pyramid.write(element.create_group(ome.INNER), pull, _largest)
     inner = ome.label_attributes(name, frame, pyramid.levels, meanings=meanings, colors=colors)
     _describe(element, inner, ome.element_attributes(name, "yx", frame, pyramid.levels))
     _list_label(root, name)
+    return lambda box: np.asarray(finest[box.slices()])
 
 
 def raster_files(shape: tuple[int, int]) -> int:
@@ -128,18 +140,23 @@ class _Pyramid:
     def levels(self) -> int:
         return len(self.shapes)
 
-    def write(self, group: zarr.Group, pull: Pull, halve: Callable[[Pixels], Pixels]) -> None:
-        """All levels, finest first, one write per shard; what is all zero is neither written nor reduced."""
+    def write(self, group: zarr.Group, pull: Pull, halve: Callable[[Pixels], Pixels]) -> zarr.Array[Any]:
+        """All levels, finest first, one write per shard; what is all zero is neither written nor reduced.
+
+        Returns the finest level.
+        """
         source: Pull = partial(_pulled, pull, self.channels)
         finer: list[Box] | None = None
-        for index, shape in enumerate(self.shapes):
-            array, filled = self._create(group, str(index), shape), []
+        arrays = [self._create(group, str(index), shape) for index, shape in enumerate(self.shapes)]
+        for array, shape in zip(arrays, self.shapes, strict=True):
+            filled = []
             for box in blocks(shape, self.side):
                 pixels = source(box) if finer is None or _touched(box, finer) else None
                 if pixels is not None and pixels.any():
                     array[(..., *box.slices())] = pixels
                     filled.append(box)
             source, finer = partial(_reduced, array, halve), filled
+        return arrays[0]
 
     def _create(self, group: zarr.Group, name: str, shape: tuple[int, int]) -> zarr.Array[Any]:
         lead = (self.channels,) if self.channels else ()
