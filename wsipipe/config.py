@@ -43,6 +43,9 @@ class SlideSection(Config):
         str, Field(pattern=r"^(error|skip|assume:[0-9.]+)$", description="what a missing or absurd mpp means")
     ] = "error"
     plane: Annotated[int, Field(ge=0, description="focal plane, field or frame")] = 0
+    icc: Annotated[Literal["record", "ignore", "apply"], Field(description="what the file's ICC profile is for")] = (
+        "record"
+    )
 
 
 class TileSection(Config):

@@ -24,7 +24,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
     """What was asked of `open_slide`, which gives fakes; nothing stays open afterwards."""
     asked: list[tuple[Any, ...]] = []
 
-    def open_slide(path: str, *, mpp: float | None = None, scene: int | None = None) -> CoordinateSlide:
+    def open_slide(
+        path: str, *, mpp: float | None = None, scene: int | None = None, icc: str = "record"
+    ) -> CoordinateSlide:
         asked.append((path, mpp, scene))
         if path == "broken":
             raise SlideOpenError("it is broken", subject=path)

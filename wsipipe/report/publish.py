@@ -18,6 +18,7 @@ from wsipipe.run.pixels import overview_scale
 from wsipipe.run.plan import Finish, Map, Overview
 from wsipipe.run.row import told_config
 from wsipipe.run.work import Context
+from wsipipe.slide.icc import described
 from wsipipe.stage import resolve
 from wsipipe.store import publish as put
 from wsipipe.store import read, write
@@ -227,6 +228,8 @@ def _record(context: Context, properties: bool) -> dict[str, Any]:
         "vendor": info.vendor,
         "shape": list(info.shape),
         "mpp": context.work.mpp,
+        "icc": described(info.icc) if context.pipeline.icc != "ignore" else None,
+        "icc_use": context.pipeline.icc,
     }
     if properties and not context.work.job.deidentify:
         record["properties"] = dict(info.properties)

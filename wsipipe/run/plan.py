@@ -18,6 +18,7 @@ from typing import Any
 from wsipipe import __version__
 from wsipipe.errors import ChainError
 from wsipipe.grid import Frame, Grid
+from wsipipe.slide.icc import Icc
 from wsipipe.stage import INSIDE, OVERVIEW, RGB, Chain, Spec, Stage, chain, digest
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import LAYOUT_VERSION
@@ -170,6 +171,8 @@ class Pipeline:
         Side of a tile in working pixels, and of a unit in tiles.
     plane : int
         Which plane of the slide is worked on.
+    icc : {"record", "ignore", "apply"}
+        What the file's ICC profile is for; ``apply`` is in every key, by the reader's name.
     """
 
     name: str
@@ -179,6 +182,7 @@ class Pipeline:
     tile: int = 512
     unit: int = 8
     plane: int = 0
+    icc: Icc = "record"
 
     def __post_init__(self) -> None:
         for _ in self.chains():
@@ -216,7 +220,7 @@ def keys(pipeline: Pipeline, frame: Frame, *, fingerprint: str, reader: str, dec
     It hashes the step, the keys of the layers that it reads, the rule for kept tiles where it works on those,
     the grid, the slide's fingerprint, and the execution fingerprint: reader and decoder, library versions
     (device, dtype, memory format and batch size are parameters of stages and so are in the step). What a slide
-    list declares of the slide counts for finishing steps only.
+    list declares of the slide, and what is recorded of its colours, counts for finishing steps only.
     """
     base = digest(
         {
@@ -234,7 +238,7 @@ def keys(pipeline: Pipeline, frame: Frame, *, fingerprint: str, reader: str, dec
     for step in pipeline.steps:
         read = sorted({made[name] for name in inputs(pipeline, step) if name in made})
         keep = asdict(pipeline.keep) if _uses_kept(step) else None
-        told = declared if isinstance(step, Finish) else ""
+        told = f"{declared}; icc {pipeline.icc}" if isinstance(step, Finish) else ""
         key = digest({"base": base, "inputs": read, "keep": keep, "step": step.spec(), "declared": told})
         found.append(key)
         made |= {spec.name: key for spec in step.outputs}

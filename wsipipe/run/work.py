@@ -101,7 +101,7 @@ class SlideWork:
 
     def slide(self) -> Slide:
         """The slide, opened once per process."""
-        return opened(self.source, self.mpp)
+        return opened(self.source, self.mpp, self.job.recipe.build().icc)
 
     def without(self, step: int, units: tuple[int, ...]) -> SlideWork:
         """The same slide without these units of a map step; what is computed from it is kept apart by its key."""
@@ -139,11 +139,12 @@ def prepare(job: Job, source: Source) -> SlideWork | None:
     SlideError
         Where the slide cannot be opened, has no mpp, or is smaller than a tile.
     """
-    info = opened(source, None).info
+    pipeline = job.recipe.build()
+    info = opened(source, None, pipeline.icc).info
     mpp = true_mpp(source, stored_mpp(info), job.policy)
     if mpp is None:
         return None
-    slide, pipeline = opened(source, mpp), job.recipe.build()
+    slide = opened(source, mpp, pipeline.icc)
     frame = choose_frame(slide.info.frames(), pipeline.mpp)
     _check_size(frame, pipeline.tile)
     found = keys(pipeline, frame, fingerprint=info.fingerprint, reader=info.reader, declared=source.stain)

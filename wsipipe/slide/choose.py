@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from wsipipe.errors import SlideOpenError
 from wsipipe.slide.base import Slide
+from wsipipe.slide.icc import Icc
 from wsipipe.slide.reader import Reader
 from wsipipe.store.place import is_remote
 
@@ -39,7 +40,7 @@ _ORDERS: dict[str, tuple[str, ...]] = {
 }
 
 
-def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None = None) -> Slide:
+def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None = None, icc: Icc = "record") -> Slide:
     """Open a slide, a picture or an OME-Zarr image, whatever reader it takes.
 
     Parameters
@@ -51,6 +52,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None 
         Micrometres per level-0 pixel; replaces what the file says.
     scene : int, optional
         Which picture of a file with several; needed there.
+    icc : {"record", "ignore", "apply"}
+        With ``apply`` pixels are given in sRGB, by the ICC profile that the file carries; else as they are stored.
 
     Returns
     -------
@@ -68,6 +71,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None 
     slide = _copied(str(path), scene) if is_remote(path) else _local(Path(path), scene)
     if mpp is not None:
         slide.replace_mpp(mpp)
+    if icc == "apply":
+        slide.to_srgb()
     return slide
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import numpy as np
 from wsipipe.errors import MppError, SlideOpenError, SlideReadError
 from wsipipe.grid import Box, Frame, source_level
 from wsipipe.slide.base import Pixels, SlideInfo
+from wsipipe.slide.icc import ToSrgb
 from wsipipe.slide.resample import fill_area
 from wsipipe.units import SANE_MPP, Mpp, is_sane
 
@@ -43,6 +45,7 @@ class Reader:
         self._readers = 0
         self._closed = False
         self._copy: Copy | None = None
+        self._colour: ToSrgb | None = None
 
     @property
     def id(self) -> str:
@@ -70,6 +73,21 @@ class Reader:
             )
         self._info = self._info.with_mpp(mpp)
 
+    def to_srgb(self) -> None:
+        """Give all pixels in sRGB from now on, by the file's ICC profile; a slide without one stays as it is.
+
+        `open_slide` does, before anyone else has the slide. ``info.reader`` says so, and with it the keys of all that
+        is computed.
+
+        Raises
+        ------
+        SlideOpenError
+            Where the profile cannot be used.
+        """
+        if self._info.icc and self._info.channels == 3 and self._info.dtype == np.uint8:
+            self._colour = ToSrgb(self._info.icc, subject=self._subject)
+            self._info = replace(self._info, reader=f"{self._info.reader}; ICC to sRGB")
+
     def read(self, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0) -> Pixels:
         """Pixels of `box`; see `wsipipe.slide.base.Slide.read`."""
         out = np.empty((*box.shape, self._info.channels), self._info.dtype)
@@ -88,7 +106,10 @@ class Reader:
             if inside != box:
                 out[...] = self._info.fill
             if not inside.is_empty:
-                self._fill(out[inside.slices(box)], inside, stored, frame, plane)
+                part = out[inside.slices(box)]
+                self._fill(part, inside, stored, frame, plane)
+                if self._colour is not None:
+                    self._colour.apply(part)
 
     def close(self) -> None:
         """Give back files and memory once nobody reads any more; a second call does nothing."""

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import openslide
+from PIL import ImageCms
 
 from wsipipe.errors import SlideOpenError, SlideReadError
 from wsipipe.grid import Box
@@ -166,8 +167,9 @@ def _opened(
     tiles = _twin(path, index, levels, vendor, handle.level_downsamples)
     print_ = properties.get("openslide.quickhash-1") or file_fingerprint(entry, index.digest if index else b"")
     info = SlideInfo(
-        levels, None, 3, np.dtype(np.uint8), print_, _reader(tiles), bounds=_bounds(properties), icc=_icc(handle),
-        objective=number(properties.get("openslide.objective-power")), vendor=vendor,
+        levels, None, 3, np.dtype(np.uint8), print_, _reader(tiles), bounds=_bounds(properties),
+        icc=index.icc if index else _icc(handle), vendor=vendor,
+        objective=number(properties.get("openslide.objective-power")),
         associated=tuple(sorted(handle.associated_images)), properties=properties, fill=FILL,
     )  # fmt: skip
     mpp_yx = number(properties.get("openslide.mpp-y")), number(properties.get("openslide.mpp-x"))
@@ -222,7 +224,10 @@ def _bounds(properties: Mapping[str, Any]) -> Box | None:
 
 
 def _icc(handle: openslide.OpenSlide) -> bytes | None:
-    profile = handle.color_profile
+    try:
+        profile = handle.color_profile
+    except ImageCms.PyCMSError:  # damaged: nothing but colours depends on it
+        return None
     return None if profile is None else bytes(profile.tobytes())
 
 
