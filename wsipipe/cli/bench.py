@@ -20,7 +20,7 @@ EXAMPLES = (
     "`wsipipe bench network`. Peers are what is installed of OpenSlide, TIAToolbox, tiffslide, staintools and MONAI "
     "(pip install 'wsipipe[bench,staintools]')."
 )
-WORK = ("read", "stain", "network", "pipeline", "all")
+WORK = ("read", "stain", "tissue", "network", "pipeline", "all")
 WIDTH = 160
 
 
@@ -65,7 +65,7 @@ def _quiet_threads() -> None:
 
 
 def _figures(work: str, slide: Path | None, *, peers: bool, rounds: int) -> Iterator[Figure]:
-    from wsipipe.bench import network, pipeline, reading, stain
+    from wsipipe.bench import network, pipeline, reading, stain, tissue
 
     seconds: dict[str, float] = {}
     if work in ("read", "all") and slide:
@@ -76,6 +76,8 @@ def _figures(work: str, slide: Path | None, *, peers: bool, rounds: int) -> Iter
         for figure in stain.figures(slide, peers=peers, rounds=rounds):
             seconds.setdefault("stain", 1 / figure.ours)
             yield figure
+    if work in ("tissue", "all") and slide:
+        yield from tissue.figures(slide, peers=peers, rounds=rounds)
     if work in ("network", "all"):
         for figure in network.figures(peers=peers, rounds=rounds):
             seconds.setdefault("network", 1 / figure.ours)

@@ -1,0 +1,89 @@
+"""`wsipipe bench`: what is measured is what a run does, and every line says what it is compared with."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pipelines.running import write_slide, wsipipe
+from wsipipe.bench import reading, stain
+from wsipipe.bench.figure import Figure, figure
+from wsipipe.run.pixels import read_tiles
+
+pytestmark = pytest.mark.timeout(300)
+KEYS = {"work", "unit", "ours", "limit", "ratio_to_limit", "peers", "note"}
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_slide(tmp_path_factory.mktemp("bench") / "made.tif", 2100)
+
+
+def test_a_figure_is_medians_taken_in_turn() -> None:
+    order: list[str] = []
+
+    def job(name: str, seconds: float) -> float:
+        order.append(name)
+        time.sleep(seconds)
+        return 1.0
+
+    jobs = {"ours": lambda: job("ours", 0.01), "limit": lambda: job("limit", 0.005), "peer": lambda: job("peer", 0.04)}
+    found = figure("work", "1/s", jobs, rounds=3)
+    assert order == ["ours", "limit", "peer"] * 4  # the first of each does not count
+    told = found.told()
+    assert told.keys() == KEYS
+    assert 50 < told["ours"] < 100
+    assert 0.3 < told["ratio_to_limit"] < 0.8
+    assert 2 < told["peers"]["peer"]["ratio"] < 6
+
+
+def test_without_a_limit_there_is_no_ratio() -> None:
+    assert Figure("work", "1/s", 2.0).told()["ratio_to_limit"] is None
+
+
+def test_the_sample_is_whole_tiles_of_the_middle(slide: Path) -> None:
+    found = reading.sample(slide)
+    assert len(found.boxes) == 16  # 4 x 4 of 512 px in 2,100
+    assert found.megapixels == pytest.approx(16 * 512 * 512 / 1e6)
+    native = reading._native(found)
+    assert native.megapixels >= found.megapixels
+    assert reading.bare(native) == reading.bare(native, threads=2) == native.megapixels
+    assert reading.ours(found, threads=2) == found.megapixels
+
+
+def test_peers_and_the_bare_decoder_see_the_same_pixels(slide: Path) -> None:
+    found = reading.sample(slide)
+    ours = read_tiles(found.slide, found.frame, found.grid, found.ids[0])
+    for name, maker in reading._peers().items():
+        read = maker(slide)
+        for tile, box in zip(ours, found.boxes, strict=True):
+            assert np.array_equal(tile, read(box)), name
+
+
+def test_arithmetic_of_peers_gives_what_ours_gives(slide: Path) -> None:
+    given = stain.tissue(reading.sample(slide))
+    ours = stain.recolour(given.rgb, given.change)
+    bare = stain._opencv(given.change, given.rgb[0])
+    assert np.abs(bare.astype(int) - ours[0]).max() <= 1
+
+
+def test_the_command_prints_json_and_a_table(slide: Path) -> None:
+    answer = wsipipe("bench", "read", slide, "--rounds", 1, "--json", "--peers")
+    assert answer.code == 0, answer
+    assert [one.keys() for one in answer.json] == [KEYS, KEYS]
+    assert {"OpenSlide", "TIAToolbox"} <= answer.json[0]["peers"].keys()
+    table = wsipipe("bench", "stain", slide, "--rounds", 1)
+    assert table.code == 0, table
+    assert "Macenko, apply" in table.out
+    assert "--workers" in table.out
+    tissue = wsipipe("bench", "tissue", slide, "--rounds", 1, "--json")
+    assert tissue.json[0]["ours"] > 0
+
+
+def test_wrong_words(slide: Path) -> None:
+    for words, said in ((["speed", slide], "one of read"), (["read"], "give a slide")):
+        answer = wsipipe("bench", *words)
+        assert (answer.code, said in answer.err) == (2, True), answer
