@@ -17,6 +17,7 @@ import numpy as np
 from wsipipe.bench.figure import LIMIT, OURS, Figure, Job, figure
 from wsipipe.bench.peers import installed
 from wsipipe.bench.reading import BATCH, TILE, Array, Sample, sample
+from wsipipe.errors import SlideReadError
 from wsipipe.run.pixels import read_tiles
 from wsipipe.stain.fitting import fit_pixels
 from wsipipe.stain.reference import target
@@ -24,8 +25,6 @@ from wsipipe.stain.sample import pool
 from wsipipe.stain.unmix import recolour, transfer
 
 FIT_PIXELS = 100_000
-TISSUE_STD = 12.0
-"""Grey levels; tiles that vary less are glass."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +37,32 @@ class Tissue:
     aim: Any
 
     @property
+    def reference(self) -> Array:
+        """A tile in the target's stains, for peers to fit; staintools refuses some that are not."""
+        return np.asarray(recolour(self.rgb[:1], self.change)[0])
+
+    @property
     def change(self) -> Array:
         """The (3, 3) matrix from densities of the slide to densities in the target's stains."""
         return transfer(self.matrix, self.greatest, self.aim.matrix, self.aim.greatest)
 
 
 def tissue(found: Sample) -> Tissue:
-    """The first batch of tiles of a sample that are not glass, with a Macenko fit on them."""
-    tiles = [read_tiles(found.slide, found.frame, found.grid, unit) for unit in found.ids]
-    every = np.concatenate(tiles)
-    rgb = np.ascontiguousarray(every[every.std(axis=(1, 2, 3)) > TISSUE_STD][:BATCH])
+    """The batch of the darkest tiles of a sample, with a Macenko fit on them.
+
+    Raises
+    ------
+    SlideReadError
+        Where there is too little stained tissue for a fit.
+    """
+    every = np.concatenate([read_tiles(found.slide, found.frame, found.grid, unit) for unit in found.ids])
+    darkest = np.argsort(every.mean(axis=(1, 2, 3)), kind="stable")[:BATCH]
+    rgb = np.ascontiguousarray(every[np.sort(darkest)])
     fit = fit_pixels(pool(rgb, most=FIT_PIXELS, seed=0), method="macenko")
+    if not fit.valid:
+        raise SlideReadError(
+            "benchmarking: there is no stained tissue in the middle of the slide", subject=str(found.path)
+        )
     return Tissue(rgb, fit.matrix, fit.greatest, target("default", "macenko"))
 
 
@@ -79,7 +93,7 @@ def _apply(given: Tissue, *, peers: bool, rounds: int) -> Figure:
 
 def _fit_and_apply(given: Tissue, *, peers: bool, rounds: int) -> Figure:
     jobs: dict[str, Job] = {OURS: partial(_each, given, partial(_per_tile, given.aim))}
-    reference = given.rgb[0]
+    reference = given.reference
     if peers and installed("TIAToolbox"):
         jobs["TIAToolbox"] = partial(_each, given, _tiatoolbox(reference))
     if peers and installed("staintools"):
@@ -90,7 +104,7 @@ def _fit_and_apply(given: Tissue, *, peers: bool, rounds: int) -> Figure:
 def _read_and_apply(found: Sample, given: Tissue, *, peers: bool, rounds: int) -> Figure:
     jobs: dict[str, Job] = {OURS: partial(_batches, found, given.change)}
     if peers and installed("TIAToolbox"):
-        jobs["TIAToolbox, extractor and normaliser"] = _tiatoolbox_extractor(found, given.rgb[0])
+        jobs["TIAToolbox, extractor and normaliser"] = _tiatoolbox_extractor(found, given.reference)
     return figure("read and normalise", "tiles/s", jobs, rounds=rounds)
 
 
@@ -113,6 +127,8 @@ def _count(rgb: Array) -> float:
 
 def _per_tile(aim: Any, tile: Array) -> Array:
     fit = fit_pixels(pool(tile[None], most=FIT_PIXELS, seed=0), method="macenko")
+    if not fit.valid:
+        return tile
     return recolour(tile, transfer(fit.matrix, fit.greatest, aim.matrix, aim.greatest))
 
 
@@ -138,7 +154,7 @@ def _tiatoolbox_arithmetic(given: Tissue) -> Callable[[Array], Any]:
     from tiatoolbox.tools.stainnorm import MacenkoNormalizer
 
     theirs: Any = MacenkoNormalizer()
-    theirs.fit(given.rgb[0].copy())
+    theirs.fit(given.reference.copy())
 
     def apply(tile: Array) -> Array:
         codes = theirs.get_concentrations(tile, given.matrix) * (theirs.maxC_target / given.greatest)
