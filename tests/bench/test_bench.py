@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.pipelines.running import write_slide, wsipipe
+from wsipipe.bench import figure as module
 from wsipipe.bench import reading, stain
-from wsipipe.bench.figure import Figure, figure
+from wsipipe.bench.figure import Figure
 from wsipipe.run.pixels import read_tiles
 
 pytestmark = pytest.mark.timeout(300)
@@ -22,22 +23,28 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_slide(tmp_path_factory.mktemp("bench") / "made.tif", 2100)
 
 
-def test_a_figure_is_medians_taken_in_turn() -> None:
+def test_a_figure_is_medians_taken_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
+    clock = [0.0]
+    seconds = {
+        "ours": iter([9.0, 0.01, 0.02, 0.01]),
+        "limit": iter([9.0] + 3 * [0.005]),
+        "peer": iter([9.0] + 3 * [0.04]),
+    }
 
-    def job(name: str, seconds: float) -> float:
+    def job(name: str) -> float:
         order.append(name)
-        time.sleep(seconds)
+        clock[0] += next(seconds[name])
         return 1.0
 
-    jobs = {"ours": lambda: job("ours", 0.01), "limit": lambda: job("limit", 0.005), "peer": lambda: job("peer", 0.04)}
-    found = figure("work", "1/s", jobs, rounds=3)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    found = module.figure("work", "1/s", {name: partial(job, name) for name in seconds}, rounds=3)
     assert order == ["ours", "limit", "peer"] * 4  # the first of each does not count
     told = found.told()
     assert told.keys() == KEYS
-    assert 50 < told["ours"] < 100
-    assert 0.3 < told["ratio_to_limit"] < 0.8
-    assert 2 < told["peers"]["peer"]["ratio"] < 6
+    assert told["ours"] == pytest.approx(100)
+    assert told["ratio_to_limit"] == pytest.approx(0.5)
+    assert told["peers"]["peer"]["ratio"] == pytest.approx(4)
 
 
 def test_without_a_limit_there_is_no_ratio() -> None:
