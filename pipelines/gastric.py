@@ -28,9 +28,9 @@ from wsipipe.graph.gcn import GCN
 from wsipipe.grid.place import NATIVE_TOLERANCE
 from wsipipe.models import device, weights
 from wsipipe.models.architecture import VNET, Architecture
+from wsipipe.run.job import Recipe
 from wsipipe.run.plan import Finish, Keep, Map, Overview, Pipeline, Reduce, Step
 from wsipipe.run.start import Launch
-from wsipipe.run.work import Recipe
 from wsipipe.stage import Stage
 
 RECIPE = "wsipipe.pipelines.gastric:build"

@@ -12,10 +12,11 @@ from typing import Any
 from unittest import mock
 
 from wsipipe.run import batch
+from wsipipe.run.job import Job, Recipe
 from wsipipe.run.pool import Failure
 from wsipipe.run.running import Row, Running
 from wsipipe.run.source import Source
-from wsipipe.run.work import Job, Opened, Recipe, Report
+from wsipipe.run.work import Opened, Report
 
 STEP = "tiles"
 

@@ -18,8 +18,9 @@ from wsipipe.lesion.network import tile_network
 from wsipipe.models.architecture import VNET
 from wsipipe.models.weights import find, statistics
 from wsipipe.phantom import GENERATOR, write_gastric
+from wsipipe.run.job import Job
 from wsipipe.run.source import Source, close_all
-from wsipipe.run.work import Context, Job, close_step, do_unit, open_step, prepare
+from wsipipe.run.work import Context, close_step, do_unit, open_step, prepare
 from wsipipe.train.config import SlidesConfig, TilesConfig
 from wsipipe.train.cut import Order, cut, network_step, normalised, run_until
 from wsipipe.train.gastric import train_tiles

@@ -12,7 +12,7 @@ from tests.train.conftest import painted
 from wsipipe.config import load
 from wsipipe.errors import UsageError
 from wsipipe.models.card import CATEGORIES
-from wsipipe.run.work import Recipe
+from wsipipe.run.job import Recipe
 from wsipipe.train.config import TilesConfig
 from wsipipe.train.source import gather
 from wsipipe.train.table import SLIDE_COLUMNS, TILE_COLUMNS, read_table

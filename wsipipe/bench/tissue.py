@@ -13,8 +13,8 @@ from wsipipe.bench.figure import OURS, Figure, Job, figure
 from wsipipe.bench.peers import installed
 from wsipipe.pipelines import gastric
 from wsipipe.run.forecast import expect
+from wsipipe.run.job import Job as RunJob
 from wsipipe.run.source import MppPolicy, Source, close_all
-from wsipipe.run.work import Job as RunJob
 from wsipipe.slide import open_slide
 
 MPP, TILE, MIN_TISSUE = 0.5, 512, 0.70

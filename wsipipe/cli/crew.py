@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from wsipipe.run.capacity import Size, by_cores, by_memory
 from wsipipe.run.cluster import Crew
 from wsipipe.run.greeting import Asked, greet, versions
+from wsipipe.run.job import Job
 from wsipipe.run.pool import Failure, Pool
-from wsipipe.run.work import Job
 
 Say = Callable[[str], None]
 

@@ -16,9 +16,9 @@ from rich.table import Table
 from wsipipe.cli.crew import Hands
 from wsipipe.run import forecast
 from wsipipe.run.capacity import by_cores
+from wsipipe.run.job import Job
 from wsipipe.run.pool import Failure, guarded
 from wsipipe.run.source import Source
-from wsipipe.run.work import Job
 
 
 def estimate(job: Job, found: list[Source], options: Any) -> int:

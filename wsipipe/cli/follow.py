@@ -14,13 +14,14 @@ from wsipipe.cli.launch import DONE, FAILED, Noted, Options, say
 from wsipipe.cli.progress import Bars
 from wsipipe.errors import UsageError
 from wsipipe.run.batch import FAILURES, Batch, Row, Running
+from wsipipe.run.job import Job
 from wsipipe.run.pool import Pool
 from wsipipe.run.report import Journal
 from wsipipe.run.session import Session
 from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.run.start import Launch
 from wsipipe.run.stop import Signals
-from wsipipe.run.work import Job, Report
+from wsipipe.run.work import Report
 from wsipipe.slide import find_slides
 from wsipipe.slide.settle import Settling
 from wsipipe.store.layout import SLIDES_FILE

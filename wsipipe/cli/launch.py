@@ -22,6 +22,7 @@ from wsipipe.cli.progress import Bars
 from wsipipe.cli.report import after_run
 from wsipipe.errors import StoreError, UsageError, WsipipeError
 from wsipipe.run.batch import FAILURES, Batch, Row, Running, Task
+from wsipipe.run.job import Job
 from wsipipe.run.policy import Policy
 from wsipipe.run.pool import Failure
 from wsipipe.run.report import Journal
@@ -31,7 +32,7 @@ from wsipipe.run.slide_list import sources
 from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.run.start import Launch
 from wsipipe.run.stop import Signals
-from wsipipe.run.work import Job, Report
+from wsipipe.run.work import Report
 from wsipipe.slide import cache, find_slides
 from wsipipe.store.place import checked_folder, make_folder
 from wsipipe.store.records import WITH_RESULTS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from wsipipe.run.work import Recipe
+    from wsipipe.run.job import Recipe
     from wsipipe.train.gastric import Outcome
 
 EXAMPLES = (

@@ -17,11 +17,12 @@ from typing import Any, Protocol
 from wsipipe.errors import StoppedError, UnitError, UnitTimeoutError, WsipipeError
 from wsipipe.run import running, work
 from wsipipe.run.admission import largest_first
+from wsipipe.run.job import Job, SlideWork
 from wsipipe.run.policy import Policy
 from wsipipe.run.pool import Errand, Failure, Pool
 from wsipipe.run.running import Row, Running
 from wsipipe.run.source import Source
-from wsipipe.run.work import Job, Opened, Report, SlideWork
+from wsipipe.run.work import Opened, Report
 
 FAILURES = ("failed", "partial")
 """Statuses of slides that are not whole: exit code 3."""

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from wsipipe.run.feed import kept
+from wsipipe.run.job import Job
 from wsipipe.run.plan import Map, Pipeline
 from wsipipe.run.source import Source
-from wsipipe.run.work import Job, close_step, do_unit, kept, open_step, prepare
+from wsipipe.run.work import close_step, do_unit, open_step, prepare
 from wsipipe.stage import Batch, Spec
 
 

@@ -16,9 +16,9 @@ from wsipipe import __version__
 from wsipipe.errors import ClusterError
 from wsipipe.run import capacity
 from wsipipe.run.forecast import tile_seconds
+from wsipipe.run.job import Job
 from wsipipe.run.plan import library_versions
 from wsipipe.run.pool import Hello
-from wsipipe.run.work import Job
 from wsipipe.store.layout import RUN_FILE
 from wsipipe.store.place import place
 

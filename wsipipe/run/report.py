@@ -18,10 +18,10 @@ from typing import Any
 from wsipipe import __version__
 from wsipipe.errors import UsageError
 from wsipipe.run.batch import Row
+from wsipipe.run.job import Job
 from wsipipe.run.plan import library_versions
 from wsipipe.run.row import readable, slide_row, told_config
 from wsipipe.run.tally import Tally
-from wsipipe.run.work import Job
 from wsipipe.stage import digest
 from wsipipe.store.layout import RUN_FILE, RUNS, SLIDES_FILE
 from wsipipe.store.place import place, replace_file

@@ -10,8 +10,8 @@ import os
 from typing import Any
 
 from wsipipe.run.batch import Row
+from wsipipe.run.job import Job
 from wsipipe.run.partial import missing_line
-from wsipipe.run.work import Job
 from wsipipe.stage import digest
 from wsipipe.store.records import PROBABILITY_COLUMNS
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsipipe.run import partial
+from wsipipe.run.job import SlideWork
 from wsipipe.run.pool import Failure
 from wsipipe.run.source import Source
-from wsipipe.run.work import Opened, Report, SlideWork
+from wsipipe.run.work import Opened, Report
 
 MOST_TRACES = 10
 """Tracebacks of missing units that a partial slide's error file holds."""

@@ -16,12 +16,13 @@ from typing import Any
 from wsipipe.errors import StoreError
 from wsipipe.run.batch import Row, Running
 from wsipipe.run.changes import changed
+from wsipipe.run.job import Job
 from wsipipe.run.log import LOG_FILE, Log, append
 from wsipipe.run.metrics import METRICS_FILE, Metrics
 from wsipipe.run.pool import Failure
 from wsipipe.run.report import Journal
 from wsipipe.run.row import told_config
-from wsipipe.run.work import Job, Report
+from wsipipe.run.work import Report
 from wsipipe.store import staging
 from wsipipe.store.layout import LAYERS_FILE
 from wsipipe.store.lease import Lease

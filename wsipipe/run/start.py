@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wsipipe.run.work import Recipe
+from wsipipe.run.job import Recipe
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from wsipipe.errors import ChainError
 from wsipipe.run import pixels
+from wsipipe.run.feed import kept
+from wsipipe.run.job import Job, SlideWork
 from wsipipe.run.plan import Map, Pipeline, Step
 from wsipipe.run.source import Source, close_all
-from wsipipe.run.work import Context, Job, SlideWork, close_step, do_unit, kept, open_step, prepare
+from wsipipe.run.work import Context, close_step, do_unit, open_step, prepare
 from wsipipe.stage import Chain, Stage
 from wsipipe.train.choice import choose
 from wsipipe.train.mask import Truth, read_mask

@@ -28,7 +28,7 @@ from wsipipe.models.card import CATEGORIES, Card
 from wsipipe.models.device import Execution
 from wsipipe.models.vnet import VNet, normalise
 from wsipipe.models.weights import find, load, save
-from wsipipe.run.work import Recipe
+from wsipipe.run.job import Recipe
 from wsipipe.train.config import GraphNetSection, LossSection, SlidesConfig, TilesConfig, identity
 from wsipipe.train.gastric import Outcome, provenance, ready
 from wsipipe.train.log import Log

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.models.card import CATEGORIES
+from wsipipe.run.job import Job
 from wsipipe.run.source import Source, close_all
-from wsipipe.run.work import Context, Job, prepare
+from wsipipe.run.work import Context, prepare
 from wsipipe.train.cut import Made, network_step, run_until
 
 ARRAYS = ("features", "positive_sum", "class_prob")

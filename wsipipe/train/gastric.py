@@ -26,7 +26,7 @@ from wsipipe.models.card import Card, FeatureStatistics
 from wsipipe.models.device import Execution, execution
 from wsipipe.models.vnet import VNet, gflop
 from wsipipe.models.weights import FOLDER, save
-from wsipipe.run.work import Recipe
+from wsipipe.run.job import Recipe
 from wsipipe.train.checkpoint import Progress
 from wsipipe.train.config import MachineSection, TilesConfig, identity
 from wsipipe.train.judge import tiles_report

@@ -22,9 +22,9 @@ from wsipipe.models.architecture import Architecture
 from wsipipe.models.card import CATEGORIES, Card
 from wsipipe.models.device import Execution
 from wsipipe.models.weights import save
+from wsipipe.run.job import Job, Recipe
 from wsipipe.run.pool import Failure, Pool
 from wsipipe.run.source import MppPolicy, Source
-from wsipipe.run.work import Job, Recipe
 from wsipipe.stage import digest
 from wsipipe.train.config import SlidesConfig, identity
 from wsipipe.train.cut import Made, network_step

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from wsipipe.errors import UsageError
 from wsipipe.grid import Box, Frame
 from wsipipe.models.card import CATEGORIES
+from wsipipe.run.job import Job, Recipe
 from wsipipe.run.pool import Failure, Pool
 from wsipipe.run.source import MppPolicy, Source
-from wsipipe.run.work import Job, Recipe
 from wsipipe.stage import digest
 from wsipipe.train.config import TilesConfig
 from wsipipe.train.cut import Made, Order, before_network, cut, network_step
