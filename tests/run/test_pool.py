@@ -10,7 +10,9 @@ import psutil
 import pytest
 
 from tests.run import tasks
-from wsipipe.errors import StoppedError, UnitError, UnitTimeoutError, WorkerLostError
+from wsipipe.errors import ClusterError, StoppedError, UnitError, UnitTimeoutError, WorkerLostError
+from wsipipe.run import cluster
+from wsipipe.run.cluster import Crew
 from wsipipe.run.pool import Errand, Failure, Pool
 
 pytestmark = pytest.mark.timeout(180)
@@ -91,3 +93,29 @@ def _words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.NoSuchProcess:
         return []
+
+
+def test_a_cluster_whose_worker_dies_while_it_starts_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[Crew] = []
+
+    def start(crew: Crew) -> Any:
+        starts.append(crew)
+        if len(starts) < cluster.MOST_STARTS:
+            raise RuntimeError("Nanny failed to start.")
+        return real(crew)
+
+    real = cluster._local
+    monkeypatch.setattr(cluster, "_local", start)
+    with Pool(workers=1) as pool:
+        pool.submit(1, tasks.double, 1)
+        assert answers(pool) == {1: 2}
+    assert len(starts) == cluster.MOST_STARTS
+
+
+def test_a_cluster_that_never_starts_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Crew) -> Any:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(cluster, "_local", fail)
+    with pytest.raises(ClusterError, match="starting 1 workers: RuntimeError: Nanny failed"):
+        Pool(workers=1)

@@ -33,6 +33,8 @@ ANSWER_S = 15.0
 """Time-outs for reaching a scheduler, for becoming its client, and for its answer to a question."""
 CLOSE_S, KILL_S = 20.0, 2.0
 """Time-outs for closing the cluster, in peace and at once."""
+MOST_STARTS = 3
+"""How often a local cluster is started before the run gives up."""
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
@@ -178,22 +180,32 @@ class Cluster:
 
 
 def _start(crew: Crew) -> LocalCluster:
-    """A cluster of this machine. Raises ClusterError where its workers do not start."""
+    """A cluster of this machine. Raises ClusterError where its workers do not start, also when it is tried again.
+
+    dask gives a cluster up where one worker dies while it starts.
+    """
+    for _ in range(MOST_STARTS - 1):
+        with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+            return _local(crew)
     try:
-        return LocalCluster(
-            n_workers=max(1, crew.workers),
-            threads_per_worker=crew.threads,
-            processes=crew.workers > 0,
-            memory_limit=crew.memory,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its HTTP server: any free port, this machine
-            silence_logs=50,
-        )
+        return _local(crew)
     except (OSError, RuntimeError, TimeoutError) as error:
         raise ClusterError(
             f"starting {crew.workers} workers: {type(error).__name__}: {' '.join(str(error).split())}; is there enough "
             "memory? try fewer --workers; --workers 0 needs none"
         ) from error
+
+
+def _local(crew: Crew) -> LocalCluster:
+    return LocalCluster(
+        n_workers=max(1, crew.workers),
+        threads_per_worker=crew.threads,
+        processes=crew.workers > 0,
+        memory_limit=crew.memory,
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its HTTP server: any free port, this machine
+        silence_logs=50,
+    )
 
 
 def _connect(scheduler: str) -> Client:
