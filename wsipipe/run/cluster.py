@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -168,6 +169,8 @@ class Cluster:
     def close(self, *, at_once: bool = False) -> None:
         """Let go of the cluster; a local one ends with all its processes."""
         limit = KILL_S if at_once else CLOSE_S
+        if at_once:  # dask tells of every connection that ends with the processes that are killed now
+            logging.getLogger("distributed").setLevel(logging.CRITICAL)
         with contextlib.suppress(TimeoutError, OSError):  # on a starved machine; workers end with us in any case
             self._client.close(timeout=limit)
         if self._local is None:
