@@ -177,8 +177,10 @@ def _staintools_arithmetic(given: Tissue) -> Callable[[Array], Any]:
     """`StainNormalizer.transform` of staintools 2.1 without its estimate of the picture's own stains."""
     from staintools.miscellaneous.get_concentrations import get_concentrations
 
+    matrix = np.array(given.matrix, np.float64, order="C")  # SPAMS wants its transpose in Fortran's order
+
     def apply(tile: Array) -> Array:
-        codes = get_concentrations(tile.copy(), given.matrix) * (given.aim.greatest / given.greatest)
+        codes = get_concentrations(tile.copy(), matrix) * (given.aim.greatest / given.greatest)
         return np.asarray((255 * np.exp(-1 * np.dot(codes, given.aim.matrix))).reshape(tile.shape).astype(np.uint8))
 
     return apply

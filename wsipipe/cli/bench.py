@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wsipipe.bench.figure import Figure
 
 EXAMPLES = (
-    "Examples: `wsipipe bench read slide.svs --peers` · `wsipipe bench all slide.svs --peers --json` · "
+    "Examples: `OMP_NUM_THREADS=1 wsipipe bench read slide.svs --peers` · `wsipipe bench all slide.svs --peers --json` · "
     "`wsipipe bench network`. Peers are what is installed of OpenSlide, TIAToolbox, tiffslide, staintools and MONAI "
     "(pip install 'wsipipe[bench,staintools]')."
 )
@@ -54,12 +54,11 @@ def bench(
 
 
 def _quiet_threads() -> None:
-    """One thread in every library, as in a worker."""
+    """One thread in OpenCV and torch, as in a worker; NumPy's libraries ask OMP_NUM_THREADS when they are loaded."""
     import cv2
 
     from wsipipe.models.device import limit_threads
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
     limit_threads(1)
 
