@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from wsipipe.bench.figure import Figure
 
 EXAMPLES = (
-    "Examples: `OMP_NUM_THREADS=1 wsipipe bench read slide.svs --peers` · `wsipipe bench all slide.svs --peers --json` · "
-    "`wsipipe bench network`. Peers are what is installed of OpenSlide, TIAToolbox, tiffslide, staintools and MONAI "
+    "Examples: `OMP_NUM_THREADS=1 wsipipe bench read slide.svs --peers` · `wsipipe bench all slide.svs --peers --json` "
+    "· `wsipipe bench network`. Peers are what is installed of OpenSlide, TIAToolbox, tiffslide, staintools and MONAI "
     "(pip install 'wsipipe[bench,staintools]')."
 )
 WORK = ("read", "stain", "tissue", "network", "pipeline", "all")
