@@ -42,13 +42,13 @@ def progress(results: str | Path) -> dict[str, Any]:
             "reading results: no slides.parquet and no slide stores here; give what a run's --out named",
             subject=str(folder),
         )
+    who = owner(folder)  # in this order: a run writes its rows, then that it has ended, then gives its lease back
+    run = read_json(folder / RUN_FILE) if (folder / RUN_FILE).is_file() else {}
     rows = sorted(_ended(folder / SLIDES_FILE), key=lambda row: bool(row["status"] == "done"))
     ended = {str(row["id"]): row for row in rows}  # an alias may have the id of the slide that is done: that one wins
-    run = read_json(folder / RUN_FILE) if (folder / RUN_FILE).is_file() else {}
     layers = recorded(folder / RUNS / str(run.get("key")) / LAYERS_FILE)
     names = sorted({*ended, *(path.stem for path in stores)})
     slides = [_line(name, ended.get(name), folder, layers.get(name, [])) for name in names]
-    who = owner(folder)
     return {
         "run": run.get("status"),
         "sources": run.get("sources", 0),
