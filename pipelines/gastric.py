@@ -119,9 +119,10 @@ def build(config: str) -> Pipeline:
         *_finish(c),
     )
     rule = Keep("tissue_share", c.tile.min_tissue)
-    tile, slide = c.tile, c.slide
-    where = (tile.mpp, tile.size, tile.unit, slide.plane, slide.icc)
-    return Pipeline("gastric", steps, rule, *where)
+    return Pipeline(
+        "gastric", steps, rule,
+        mpp=c.tile.mpp, tile=c.tile.size, unit=c.tile.unit, plane=c.slide.plane, icc=c.slide.icc,
+    )  # fmt: skip
 
 
 def _tissue(c: GastricConfig) -> Map:

@@ -14,5 +14,5 @@ for host in $hosts; do   # -tt: the workers end when their ssh does
     ssh -tt "${host%:*}" "OMP_NUM_THREADS=1 $lab/.venv/bin/dask worker --scheduler-file $file \
         --nworkers ${host#*:} --nthreads 1 --no-dashboard" < /dev/null & started+=($!)
 done
-until [ -f "$file" ]; do sleep 0.2; done
+until [ -f "$file" ]; do kill -0 "${started[0]}"; sleep 0.2; done   # a scheduler that did not start ends this too
 "$lab/.venv/bin/wsipipe" run "$@" --scheduler "$file"

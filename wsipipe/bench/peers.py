@@ -10,7 +10,6 @@ MODULES = {
     "tiffslide": "tiffslide",
     "staintools": "staintools",
     "MONAI": "monai",
-    "LazySlide": "lazyslide",
 }
 
 

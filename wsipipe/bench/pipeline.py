@@ -7,7 +7,6 @@ cores as there are workers; starting the workers and drawing are in ours and not
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,8 +50,7 @@ def _run(path: Path, workers: int) -> tuple[int, float]:
 
 
 def _tiles(words: Sequence[str]) -> int:
-    python = shutil.which(sys.executable) or sys.executable
-    done = subprocess.run([python, "-m", "wsipipe", *words], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-m", "wsipipe", *words], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise WsipipeError(f"benchmarking: the run ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     return int(sum(row["tiles"] or 0 for row in json.loads(done.stdout)["slides"]))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wsipipe.errors import SlideReadError
 from wsipipe.grid import Box, Frame, Grid, level_shapes
-from wsipipe.slide.base import Slide
+from wsipipe.slide.base import Slide, SlideInfo
 
 Pixels = NDArray[np.uint8]
 
@@ -27,9 +27,9 @@ def read_tiles(
     """
     side = grid.tile + 2 * grid.halo
     found = np.empty((len(ids), side, side, 3), np.uint8) if out is None else out[: len(ids)]
-    _check(slide)
+    coloured = _check(slide).channels == 3
     for pixels, box in zip(found, grid.read_boxes(ids), strict=True):
-        if slide.info.channels == 3:
+        if coloured:
             slide.read_into(pixels, box, frame=frame, plane=plane)
         else:
             pixels[...] = slide.read(box, frame=frame, plane=plane)
@@ -92,13 +92,14 @@ def _read(slide: Slide, box: Box, frame: Frame, plane: int) -> Pixels:
     return found if found.shape[2] == 3 else np.repeat(found, 3, axis=2)
 
 
-def _check(slide: Slide) -> None:
+def _check(slide: Slide) -> SlideInfo:
     info = slide.info
     if info.dtype != np.uint8 or info.channels not in (1, 3):
         raise SlideReadError(
             f"reading tiles: stages take 8-bit pixels of 1 or 3 channels, the slide has {info.dtype} of "
             f"{info.channels}: convert it first"
         )
+    return info
 
 
 def _coarser(slide: Slide, frame: Frame, scale: int) -> Frame:

@@ -17,7 +17,6 @@ from wsipipe.errors import SlideOpenError
 from wsipipe.slide.base import Pixels
 
 Icc = Literal["record", "ignore", "apply"]
-CHOICES = ("record", "ignore", "apply")
 
 
 class ToSrgb:
