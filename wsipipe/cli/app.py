@@ -14,9 +14,11 @@ from wsipipe.cli import (
     clean,
     demo,
     doctor,
+    evaluate,
     export,
     import_annotations,
     info,
+    phantom,
     query,
     report,
     run,
@@ -43,6 +45,8 @@ app = typer.Typer(
 )
 app.add_typer(run.app, name="run")
 app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(phantom.app, name="phantom")
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("clean", epilog=clean.EXAMPLES)(clean.clean)

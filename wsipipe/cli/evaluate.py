@@ -1,0 +1,16 @@
+"""`wsipipe evaluate`: how good each system is, on pictures whose truth is known."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    help="Measure a system against known truth, with intervals and baselines.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Measure a system against known truth, with intervals and baselines."""
