@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from wsipipe.cli import evaluate_gastric, evaluate_glands
+
 app = typer.Typer(
     help="Measure a system against known truth, with intervals and baselines.",
     no_args_is_help=True,
@@ -14,3 +16,7 @@ app = typer.Typer(
 @app.callback()
 def _root() -> None:
     """Measure a system against known truth, with intervals and baselines."""
+
+
+app.command("gastric", epilog=evaluate_gastric.EXAMPLES)(evaluate_gastric.gastric)
+app.command("glands", epilog=evaluate_glands.EXAMPLES)(evaluate_glands.glands)

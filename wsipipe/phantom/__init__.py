@@ -13,6 +13,7 @@ _LAZY = {
     "tiles": "gastric_tile",
     "tile_stream": "gastric_tile",
     "write_gastric": "gastric_slide",
+    "Alteration": "gastric_alter",
     "cohort": "gastric_slide",
     "Truth": "gastric_record",
     "gastric_truth": "gastric_record",
@@ -25,8 +26,8 @@ _LAZY = {
 }
 
 __all__ = [
-    "CATEGORIES", "GENERATOR", "REGIMES", "VERSION", "Truth", "cohort", "contact_sheet", "gastric_truth", "tile_stream",
-    "tiles", "write_gastric", "write_large",
+    "CATEGORIES", "GENERATOR", "REGIMES", "VERSION", "Alteration", "Truth", "cohort", "contact_sheet", "gastric_truth",
+    "tile_stream", "tiles", "write_gastric", "write_large",
 ]  # fmt: skip
 
 

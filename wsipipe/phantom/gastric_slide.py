@@ -12,6 +12,7 @@ import csv
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.errors import MppError, UsageError
+from wsipipe.phantom.gastric_alter import Alteration, altered
 from wsipipe.phantom.gastric_picture import Field, make_field
 from wsipipe.phantom.gastric_record import (
     GRID_UM,
@@ -42,9 +44,9 @@ COLOURS = {"low_grade": (255, 200, 0), "high_grade": (255, 110, 0), "invasive": 
 """Of outlines, as QuPath shows them."""
 
 
-def write_gastric(
+def write_gastric(  # noqa: PLR0913 (all but the directory by name)
     directory: str | Path, *, category: str, seed: int, regime: str = "test", size: int | None = None,
-    mpp: float | None = None, name: str | None = None,
+    mpp: float | None = None, name: str | None = None, alteration: Alteration | None = None,
 ) -> Path:  # fmt: skip
     """Make one slide of gastric mucosa with its truth.
 
@@ -66,6 +68,8 @@ def write_gastric(
         Of level 0; None takes that of the regime's scanner.
     name : str, optional
         Stem of the files; None gives ``gastric-REGIME-SEED-CATEGORY``.
+    alteration : Alteration, optional
+        The same slide out of focus or off colour.
 
     Returns
     -------
@@ -95,6 +99,8 @@ def write_gastric(
     side_um = size * 0.5 if size else min(0.5 * int(stream(chosen, seed, 6).integers(4096, 6001)), 6144 * pitch)
     side = int(side_um / pitch + 1e-6) // TRUTH_DOWNSAMPLE * TRUTH_DOWNSAMPLE
     field = make_field(code, seed, chosen, side * pitch, mpp=pitch)
+    if alteration:
+        field = replace(field, look=altered(field.look, alteration))
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name or f'gastric-{regime}-{seed:06d}-{category}'}.tif"

@@ -64,6 +64,11 @@ class Errand:
     folder: str
     made: Made | None = None
 
+    @property
+    def subject(self) -> str:
+        """What an error names."""
+        return self.source.path or self.name
+
 
 def describe(errand: Errand) -> SlideFeatures:
     """Run the pipeline up to the tile network over one slide, and keep what the graph needs.

@@ -6,7 +6,7 @@ Enters: settings, the pipeline with a trained tile network, an output folder. Le
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,25 +148,32 @@ def gather_features(
     errands = list(_made(config, recipe, folder) if config.data.source == "phantom" else _own(config, recipe, folder))
     left = [errand for errand in errands if not (folder / f"{errand.name}.npz").is_file()]
     if left:
-        _describe_all(left, workers, lambda done: told(len(errands) - len(left) + done, len(errands)))
+        each_of(describe, left, workers, lambda done: told(len(errands) - len(left) + done, len(errands)))
     found = [load_features(folder, errand.name) for errand in errands]
     return [slide for slide in found if slide is not None]
 
 
-def _describe_all(left: Sequence[Errand], workers: int, told: Any) -> None:
+def each_of(function: Callable[[Any], Any], left: Sequence[Any], workers: int, told: Callable[[int], None]) -> None:
+    """Call `function` with every errand, in `workers` processes (1: in this one); answers are left where it puts them.
+
+    Raises
+    ------
+    UsageError
+        For the first errand that fails; what the others left is kept.
+    """
     waiting = iter(left)
     with Pool(workers=workers if workers > 1 else 0, threads=1) as pool:
         for errand in [e for _, e in zip(range(2 * pool.slots), waiting, strict=False)]:
-            pool.submit(errand, describe, errand)
+            pool.submit(errand, function, errand)
         for done, (errand, answer) in enumerate(pool.answers(), 1):
             if isinstance(answer, Failure):
                 raise UsageError(
-                    f"describing training slides: {answer.error.message}: take the slide out of the table, or mend it",
-                    subject=errand.source.path or errand.name,
+                    f"describing slides: {answer.error.message}: take the slide out of the table, or mend it",
+                    subject=errand.subject,
                 )
             told(done)
             for more in (e for _, e in zip(range(1), waiting, strict=False)):
-                pool.submit(more, describe, more)
+                pool.submit(more, function, more)
 
 
 def _shaped(config: SlidesConfig, recipe: Recipe) -> dict[str, Any]:
