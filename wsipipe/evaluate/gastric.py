@@ -14,7 +14,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tifffile
 
 from wsipipe.evaluate import gastric_plots, gastric_tiles
 from wsipipe.evaluate.gastric_config import EvaluateGastricConfig
@@ -36,6 +35,7 @@ from wsipipe.evaluate.progress import Steps
 from wsipipe.evaluate.table import Table
 from wsipipe.models.device import Execution
 from wsipipe.phantom import Alteration
+from wsipipe.phantom.pyramid_file import write_pyramid
 from wsipipe.pipelines import gastric as page
 from wsipipe.run.job import Job
 from wsipipe.run.source import MppPolicy
@@ -242,7 +242,7 @@ def _blank(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         grain = np.random.default_rng(0).normal(0, 1.5, (2048, 2048, 3))
         glass = cv2.GaussianBlur(grain, (0, 0), 0.7) + np.array((243, 243, 245))
-        tifffile.imwrite(path, np.rint(glass).astype(np.uint8), tile=(256, 256), photometric="rgb", compression="jpeg")
+        write_pyramid(path, iter([np.rint(glass).astype(np.uint8)]), (2048, 2048), 0.5, quality=85)
     return path
 
 

@@ -169,10 +169,11 @@ def _seen(looks: Sequence[Look], folder: Path, *, workers: int, told: Told) -> l
 
 def _make(look: Look, folder: Path) -> Path:
     cohort, category = look.cohort, CATEGORIES[look.number % len(CATEGORIES)]
-    return write_gastric(
+    path: Path = write_gastric(
         folder, category=category, seed=cohort.seed * 100_000 + look.number, regime=cohort.regime,
         size=cohort.size_px or None, name=look.name, alteration=cohort.alteration,
     )  # fmt: skip
+    return path
 
 
 def _folder(cache: Path, job: Job, what: dict[str, Any]) -> Path:
