@@ -40,7 +40,7 @@ class TileNetworkSection(NetworkSection):
     """The segmentation-and-classification network."""
 
     weights: Annotated[str, Field(description="name of shipped weights, path of a .safetensors, or 'untrained'")] = (
-        "gastric-phantom-v0"
+        "gastric-phantom-v1"
     )
 
 
@@ -58,7 +58,7 @@ class GraphSection(Config):
 
     threshold: Annotated[float, Field(ge=-1, le=1, description="second threshold: r >= t connects")] = 0.5
     weights: Annotated[str, Field(description="of the graph network; 'untrained' for the mechanics only")] = (
-        "gastric-phantom-v0-graph"
+        "gastric-phantom-v1-graph"
     )
 
 

@@ -106,8 +106,8 @@ def made_weights(folder: Path) -> list[Path]:
     found = stored.find("untrained:0:tiny", VNET)
     network = stored.load(found, lambda card: vnet.VNet(VNetConfig(**card.architecture.config)))
     stored.save(folder / "tiny.safetensors", network, found.card)
-    shutil.copy(stored.FOLDER / "gastric-phantom-v0-graph.safetensors", folder)
-    shutil.copy(stored.FOLDER / "gastric-phantom-v0-graph.json", folder)
+    shutil.copy(stored.FOLDER / "gastric-phantom-v1-graph.safetensors", folder)
+    shutil.copy(stored.FOLDER / "gastric-phantom-v1-graph.json", folder)
     return sorted(folder.glob("*.safetensors"))
 
 

@@ -22,7 +22,7 @@ TILE, SIDE = 512, 2048
 DTYPES = ("float32", "bfloat16")
 
 
-def figures(*, peers: bool, rounds: int, weights: str = "gastric-phantom-v0", batch: int = 8) -> Iterator[Figure]:
+def figures(*, peers: bool, rounds: int, weights: str = "gastric-phantom-v1", batch: int = 8) -> Iterator[Figure]:
     """Float32 and bfloat16, each beside a matrix product of the same precision; one thread."""
     cost = gflop(settings(find(weights, VNET).card.architecture, "vnet", VNetConfig), TILE)
     rng = np.random.default_rng(0)

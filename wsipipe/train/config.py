@@ -152,9 +152,9 @@ class CohortSection(Config):
 
     seed: Annotated[int, Field(ge=0, description="of the first training slide")] = 1001
     size_px: Annotated[int, Field(ge=0, description="side at 0.5 um/px; 0 draws 4,096 to 6,000")] = 0
-    train_slides: Annotated[Count, Field(description="of regime `train`")] = 160
-    val_slides: Annotated[Count, Field(description="of regime `val`")] = 40
-    test_slides: Annotated[Count, Field(description="of regime `test`; only reported")] = 24
+    train_slides: Annotated[Count, Field(description="of regime `train`")] = 112
+    val_slides: Annotated[Count, Field(description="of regime `val`")] = 32
+    test_slides: Annotated[Count, Field(description="of regime `test`; only reported")] = 16
 
 
 class SlideDataSection(Config):
