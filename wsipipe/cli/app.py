@@ -22,6 +22,7 @@ from wsipipe.cli import (
     query,
     report,
     run,
+    run_retina,
     status,
     train,
     view,
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+run.app.command("retina", epilog=run_retina.EXAMPLES)(run_retina.retina)
 app.add_typer(run.app, name="run")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")

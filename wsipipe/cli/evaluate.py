@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from wsipipe.cli import evaluate_gastric, evaluate_glands
+from wsipipe.cli import evaluate_gastric, evaluate_glands, evaluate_retina, evaluate_retina_ablation, evaluate_vessel
 
 app = typer.Typer(
     help="Measure a system against known truth, with intervals and baselines.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+app.command("retina", epilog=evaluate_retina.EXAMPLES)(evaluate_retina.retina)
+app.command("retina-ablation", epilog=evaluate_retina_ablation.ABLATION)(evaluate_retina_ablation.ablation)
+app.command("retina-folds", epilog=evaluate_retina_ablation.FOLDS)(evaluate_retina_ablation.folds)
+app.command("vessel-measures", epilog=evaluate_vessel.EXAMPLES)(evaluate_vessel.vessel_measures)
+app.command("vessel-seams", epilog=evaluate_vessel.SEAMS)(evaluate_vessel.vessel_seams)
+app.command("vessel-quality", epilog=evaluate_vessel.QUALITY)(evaluate_vessel.vessel_quality)
 
 
 @app.callback()

@@ -67,7 +67,7 @@ def start(launch: Launch, options: Options) -> int:
     if options.policy.timed and options.hands.in_process:
         raise UsageError("a time limit kills the worker that takes too long: give --workers 1 or more, or no limit")
     cache.use(options.cache_dir, options.cache_size)
-    found = sources(find_slides(options.slides) if options.slides else [], options.slide_list)
+    found = sources(find_slides(options.slides) if options.slides else [], options.slide_list, launch.facts)
     job = Job(launch.recipe, str(checked_folder(options.out)), MppPolicy.parse(launch.mpp_policy), options.deidentify)
     if options.dry_run:
         from wsipipe.cli.dry_run import estimate  # deferred: only a dry run needs it

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from wsipipe.cli import phantom_fundus
+
 EXAMPLES = (
     "Examples: `wsipipe phantom gastric slides/ --slides 8 --seed 1` · "
     "`wsipipe phantom gastric slides/ --slides 4 --regime shifted --contact-sheet sheet.jpg`. "
@@ -36,3 +38,6 @@ def gastric(
     if contact_sheet:
         Image.fromarray(sheet(seed, regime)).save(contact_sheet, quality=88)
         typer.echo(f"contact sheet: {contact_sheet}")
+
+
+app.command("fundus", epilog=phantom_fundus.EXAMPLES)(phantom_fundus.fundus)

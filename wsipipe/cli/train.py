@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wsipipe.cli import train_retina
+
 if TYPE_CHECKING:
     from wsipipe.run.job import Recipe
     from wsipipe.train.gastric import Outcome
@@ -21,6 +23,7 @@ EXAMPLES = (
 )
 
 app = typer.Typer(help="Train a network.", no_args_is_help=True, rich_markup_mode="markdown")
+app.command("retina", epilog=train_retina.EXAMPLES)(train_retina.retina)
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", help="Folder of weights, checkpoints, logs, report.", show_default=False)

@@ -1,4 +1,4 @@
-"""Made pictures with exact truth: slides of gastric mucosa, training tiles, a very large sparse slide.
+"""Made pictures with exact truth: slides of gastric mucosa, training tiles, a very large sparse slide, fundus pictures.
 
 Enters: seeds. Leaves: files and arrays whose truth is known to the pixel. Next room: `wsipipe.slide` reads the
 files, `wsipipe.train` the tiles. Importing this costs nothing; names are found when they are asked for.
@@ -23,11 +23,14 @@ _LAZY = {
     "VERSION": "gastric_version",
     "GENERATOR": "gastric_version",
     "write_large": "large",
+    "make_fundus": "fundus",
+    "write_fundus": "fundus",
+    "Fundus": "fundus",
 }
 
 __all__ = [
-    "CATEGORIES", "GENERATOR", "REGIMES", "VERSION", "Alteration", "Truth", "cohort", "contact_sheet", "gastric_truth",
-    "tile_stream", "tiles", "write_gastric", "write_large",
+    "CATEGORIES", "GENERATOR", "REGIMES", "VERSION", "Alteration", "Fundus", "Truth", "cohort", "contact_sheet",
+    "gastric_truth", "make_fundus", "tile_stream", "tiles", "write_fundus", "write_gastric", "write_large",
 ]  # fmt: skip
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-FOLDER, BUCKETS, VERSION = "catalogue", 64, "2"
+FOLDER, BUCKETS, VERSION = "catalogue", 64, "3"
 GROUP_ROWS = 122_880
 """Of one row group at most: 60 of DuckDB's vectors, its own choice."""
 KEYS, VERSION_KEY = b"wsipipe.published", b"wsipipe.catalogue"
@@ -252,4 +252,14 @@ def _tiles(root: Path) -> pd.DataFrame:
     return published.tiles(root).rename(columns={"tissue_share": "tissue"})
 
 
-_READ = {"tiles": _tiles, "edges": published.edges, "regions": _regions}
+def _measures(root: Path) -> pd.DataFrame:
+    """Measures of a fundus picture's vessels; no rows for slides of other pipelines."""
+    import pandas as pd
+
+    rows = published.marked(root)["record"].get("measures") or []
+    names = ("name", "kind", "zone", "value", "unit", "reason")
+    frame = pd.DataFrame([{name: row[name] for name in names} for row in rows], columns=list(names))
+    return frame.rename(columns={"name": "measure", "kind": "vessels"})
+
+
+_READ = {"tiles": _tiles, "edges": published.edges, "regions": _regions, "measures": _measures}

@@ -80,6 +80,15 @@ _REGIONS = {
     "max_probability": Column("float64", "0 to 1", "largest positive probability in the region"),
 }
 
+_MEASURES = {
+    "measure": Column("string", "", "calibre, tortuosity, density, fractal_dimension, crae, crve or avr"),
+    "vessels": Column("string", "", "artery, vein or all"),
+    "zone": Column("string", "", "whole field of view, or B or C: rings around the optic disc"),
+    "value": Column("float64", "as unit says", "the number; null where it cannot be had"),
+    "unit": Column("string", "", "px (of the picture), um (on the retina) or 1"),
+    "reason": Column("string", "", "why there is no number; empty where there is one"),
+}
+
 _RUNS = {
     "key": Column("string", "", "hash of pipeline, configuration and weights"),
     "wsipipe": Column("string", "", "version of wsipipe"),
@@ -96,11 +105,12 @@ VIEWS: dict[str, dict[str, Column]] = {
     "tiles": {**RESULTS, **SLIDE, **_TILES},
     "edges": {**RESULTS, **SLIDE, **_EDGES},
     "regions": {**RESULTS, **SLIDE, **_REGIONS},
+    "measures": {**RESULTS, **SLIDE, **_MEASURES},
     "runs": {**RESULTS, **_RUNS},
 }
 """Columns of every view, in their order."""
 
-PER_SLIDE = ("tiles", "edges", "regions")
+PER_SLIDE = ("tiles", "edges", "regions", "measures")
 """Views whose rows lie in the catalogue; the others are read from ``slides.parquet`` and ``run.json``."""
 
 

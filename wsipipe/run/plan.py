@@ -18,8 +18,9 @@ from typing import Any
 from wsipipe import __version__
 from wsipipe.errors import ChainError
 from wsipipe.grid import Frame, Grid
+from wsipipe.slide.base import Slide
 from wsipipe.slide.icc import Icc
-from wsipipe.stage import INSIDE, OVERVIEW, RGB, Chain, Spec, Stage, chain, digest
+from wsipipe.stage import INSIDE, OVERVIEW, RGB, Chain, Spec, Stage, chain, digest, resolve
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import LAYOUT_VERSION
 
@@ -155,6 +156,22 @@ class Keep:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How a picture without a scale of its own is given one: ``factory(slide, **params)`` is the mpp of its level 0.
+
+    The factory is ``"package.module:function"``. The number is nominal: it says which working frame a picture gets
+    (one in which a fundus camera's field of view is always equally wide), not how large anything is.
+    """
+
+    factory: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def mpp(self, slide: Slide) -> float:
+        """The nominal mpp of level 0."""
+        return float(resolve(self.factory)(slide, **self.params))
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """A page that lists steps.
 
@@ -173,6 +190,10 @@ class Pipeline:
         Which plane of the slide is worked on.
     icc : {"record", "ignore", "apply"}
         What the file's ICC profile is for; ``apply`` is in every key, by the reader's name.
+    scale : Scale, optional
+        In place of the mpp of files and slide lists.
+    smaller : bool
+        Whether slides that are smaller than a tile are worked on; the tile then reaches outside the plane.
     """
 
     name: str
@@ -183,6 +204,8 @@ class Pipeline:
     unit: int = 8
     plane: int = 0
     icc: Icc = "record"
+    scale: Scale | None = None
+    smaller: bool = False
 
     def __post_init__(self) -> None:
         for _ in self.chains():

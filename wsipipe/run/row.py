@@ -38,7 +38,7 @@ def slide_row(row: Row, *, deidentify: bool) -> dict[str, Any]:
         "status": row.status,
         "error": row.error,
         "reason": _nameless(row) if deidentify else readable(row.reason),
-        "mpp": row.mpp,
+        "mpp": record.get("mpp", row.mpp),
         "tiles": record.get("tiles"),
         "category": record.get("category"),
         **{name: record.get(name) for name in PROBABILITY_COLUMNS},

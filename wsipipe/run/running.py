@@ -156,7 +156,8 @@ def _row(slide: Running, status: str, prepared: SlideWork | None = None, **more:
     work = prepared or slide.work
     facts: dict[str, Any] = {}
     if work:
-        facts = {"id": work.id, "fingerprint": work.fingerprint, "mpp": work.frame.mpp}
+        nominal = work.job.recipe.build().scale is not None  # then it says nothing of the slide's size
+        facts = {"id": work.id, "fingerprint": work.fingerprint, "mpp": None if nominal else work.frame.mpp}
     seconds = time.perf_counter() - slide.started
     return Row(
         slide.source, status, slide.index, seconds=seconds, timing=slide.timing, tiles=slide.tiles, **facts, **more

@@ -19,7 +19,7 @@ from wsipipe.units import is_sane
 COLUMNS = ("wsi", "mpp", "case_id", "stain", "scene")
 
 
-def sources(paths: Sequence[Path], slide_list: str | Path | None = None) -> list[Source]:
+def sources(paths: Sequence[Path], slide_list: str | Path | None = None, facts: Sequence[str] = ()) -> list[Source]:
     """Sources of found slides, with what a slide list tells of them.
 
     Parameters
@@ -30,6 +30,9 @@ def sources(paths: Sequence[Path], slide_list: str | Path | None = None) -> list
         A row is meant for the slide of the same path (relative to the list's folder or to the working
         directory), else for the one slide of the same file name.
 
+    facts : sequence of str
+        Further columns, kept as text in `Source.facts`; one of the usual columns named here is kept so, too.
+
     Raises
     ------
     UsageError
@@ -37,14 +40,14 @@ def sources(paths: Sequence[Path], slide_list: str | Path | None = None) -> list
     """
     if slide_list is None:
         return [Source(str(path)) for path in paths]
-    rows, folder = _rows(Path(slide_list)), Path(slide_list).parent
+    rows, folder = _rows(Path(slide_list), facts), Path(slide_list).parent
     if not paths:
-        return [_source(str(_where(row["wsi"], folder)), row) for row in rows]
+        return [_source(str(_where(row["wsi"], folder)), row, facts) for row in rows]
     told = {_match(row["wsi"], paths, folder): row for row in rows}
-    return [_source(str(path), told.get(path, {})) for path in paths]
+    return [_source(str(path), told.get(path, {}), facts) for path in paths]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path, facts: Sequence[str] = ()) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
@@ -52,11 +55,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
             rows = [{k.strip(): (v or "").strip() for k, v in row.items() if k} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"reading the slide list: {error}; give a CSV file", subject=str(path)) from None
-    unknown = [name for name in names if name not in COLUMNS]
+    unknown = [name for name in names if name not in {*COLUMNS, *facts}]
+    known = dict.fromkeys([*COLUMNS[1:], *facts])
     if "wsi" not in names or unknown:
         raise UsageError(
-            f"reading the slide list: the columns are wsi and any of mpp, case_id, stain, scene; got {names}",
-            subject=str(path),
+            f"reading the slide list: the columns are wsi and any of {', '.join(known)}; got {names}", subject=str(path)
         )
     return [row for row in rows if row["wsi"]]
 
@@ -79,16 +82,17 @@ def _match(name: str, paths: Sequence[Path], folder: Path) -> Path:
     raise UsageError(f"reading the slide list: the row for {name!r} fits {found} of the {len(paths)} given{hint}")
 
 
-def _source(path: str, row: dict[str, str]) -> Source:
+def _source(path: str, row: dict[str, str], facts: Sequence[str] = ()) -> Source:
     scene = row.get("scene", "")
     if scene and not scene.isdigit():
         raise UsageError(f"reading the slide list: a scene is a whole number, got {scene!r}", subject=path)
     return Source(
         path,
-        _mpp(row.get("mpp", ""), path),
+        _mpp("" if "mpp" in facts else row.get("mpp", ""), path),
         row.get("case_id", ""),
         row.get("stain", ""),
         int(scene) if scene else None,
+        tuple((name, row[name]) for name in facts if row.get(name)),
     )
 
 

@@ -60,6 +60,8 @@ class Source:
         From the slide list.
     scene : int or None
         Which scene of a file with several.
+    facts : tuple of (str, str)
+        What else the slide list says of it, column and text, where the pipeline asks for such columns.
     """
 
     path: str
@@ -67,6 +69,12 @@ class Source:
     case_id: str = ""
     stain: str = ""
     scene: int | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def declared(self) -> str:
+        """What the slide list says besides mpp and case; part of the keys of finishing steps."""
+        return self.stain + "".join(f"; {name}={text}" for name, text in self.facts)
 
 
 def stored_mpp(info: SlideInfo) -> float | None:

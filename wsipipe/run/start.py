@@ -22,9 +22,12 @@ class Launch:
         ``error``, ``skip`` or ``assume:MPP``.
     device : str
         Resolved; a GPU belongs to one process.
+    facts : tuple of str
+        Further columns that the slide list may have; one called ``mpp`` is then not the slide's scale.
     """
 
     recipe: Recipe
     weights: Mapping[str, str] = field(default_factory=dict)
     mpp_policy: str = "error"
     device: str = "cpu"
+    facts: tuple[str, ...] = ()

@@ -54,18 +54,19 @@ def prepare(job: Job, source: Source) -> SlideWork | None:
         Where the slide cannot be opened, has no mpp, or is smaller than a tile.
     """
     pipeline = job.recipe.build()
-    info = opened(source, None, pipeline.icc).info
-    mpp = true_mpp(source, stored_mpp(info), job.policy)
+    found = opened(source, None, pipeline.icc)
+    info = found.info
+    mpp = pipeline.scale.mpp(found) if pipeline.scale else true_mpp(source, stored_mpp(info), job.policy)
     if mpp is None:
         return None
     slide = opened(source, mpp, pipeline.icc)
     frame = choose_frame(slide.info.frames(), pipeline.mpp)
-    _check_size(frame, pipeline.tile)
-    found = keys(pipeline, frame, fingerprint=info.fingerprint, reader=info.reader, declared=source.stain)
+    _check_size(frame, 1 if pipeline.smaller else pipeline.tile)
+    made = keys(pipeline, frame, fingerprint=info.fingerprint, reader=info.reader, declared=source.declared)
     slide_id = f"slide-{info.fingerprint[:12]}" if job.deidentify else slide.id
     if job.overwrite and not staging.is_replaced(job.overwrite, job.results, slide_id):
         job = replace(job, results=job.overwrite, final=job.results)
-    work = SlideWork(job, source, slide_id, mpp, frame, pipeline.grid(frame), info.fingerprint, found)
+    work = SlideWork(job, source, slide_id, mpp, frame, pipeline.grid(frame), info.fingerprint, made)
     write.sweep(work.root)
     write.sweep(work.pictures)
     return work

@@ -197,7 +197,7 @@ def _grid(layer: Layer) -> Grid:
 
 
 def _create_array(group: zarr.Group, spec: Spec, where: Geometry) -> zarr.Array[Any]:
-    names = (["y", "x", "c"] if spec.scale else ["tile", "value", "value2"])[: len(where.shape)]
+    names = (["y", "x", "c"] if spec.scale else ["tile", "value", "value2", "value3"])[: len(where.shape)]
     return group.create_array(
         spec.name,
         shape=where.shape,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsipipe.errors import StoreError
+from wsipipe.report.html import fundus
 from wsipipe.report.html.drawing import Drawing, drawing
 from wsipipe.report.html.pictures import BASE_PX, Pictures, Shown
 from wsipipe.report.tile import tile_panels
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TILE, STAIN, OVERVIEW = "tile-{:02d}.png", "stain.png", "overview.png"
+ENHANCED = "enhanced.png"
 DAMAGED = (StoreError, OSError, ValueError, KeyError)
 """What reading a store that was cut short or changed by hand may raise; the page then says so."""
 BINS = 20
@@ -87,6 +89,8 @@ class Page:
     histogram: Sequence[Bin] = ()
     stain: Shown | None = None
     overview: Shown | None = None
+    enhanced: Shown | None = None
+    measures: Sequence[fundus.Line] = ()
 
     @property
     def config_key(self) -> str:
@@ -138,6 +142,10 @@ def _fill(found: Page, pictures: Pictures) -> None:
     root = store_path(pictures.results, slide_id)
     marked = published.marked(root)
     found.record, found.config = marked["record"], marked.get("config") or {}
+    if found.record.get("fundus"):
+        found.measures = fundus.lines(found.record["measures"])
+        found.overview, found.enhanced = (pictures.drawn(slide_id, name) for name in (OVERVIEW, ENHANCED))
+        return
     found.checks = list(_checks(found.record.get("gate") or {}, found.config.get("gate") or {}))
     tiles = published.tiles(root)
     found.histogram = histogram(tiles)

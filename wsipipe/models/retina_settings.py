@@ -1,0 +1,70 @@
+"""Settings and presets of the dual-branch network for retinal vessels; no torch here.
+
+Enters: values from a card or a configuration file. Leaves: checked, frozen settings. Next:
+`wsipipe.models.dual_branch` builds the network from them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from wsipipe.models.architecture import Architecture, Count, Depth
+
+LEVELS = 5
+"""Times that the encoder halves the side."""
+SIDE_MULTIPLE = 2**LEVELS
+"""Pictures whose sides are no multiple of this many pixels are padded, and the answer is cropped."""
+
+
+class DualBranchConfig(BaseModel):
+    """Settings of the dual-branch network (see `wsipipe.models.dual_branch`).
+
+    Parameters
+    ----------
+    width : int
+        Channels of the encoder's first layer; 64 is ResNet-18 itself, whose published weights then fit.
+    blocks : tuple of 4 int
+        Residual blocks per layer; ResNet-18 has two each.
+    detail : int
+        Channels of the map at full resolution that both decoders get beside the ResNet's.
+    decoder : tuple of 5 int
+        Channels of the segmentation decoder, coarsest first.
+    enhancer : tuple of 5 int
+        Channels of the enhancement decoder; empty for the deployment network, which has none.
+    refine : tuple of int
+        Channels, finest first, of a small U-Net that looks at the segmentation decoder's own answer once more
+        (after Galdran et al., 2022, and Morano et al., 2024); empty leaves it out, as the source does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: Count = 40
+    blocks: tuple[Depth, Depth, Depth, Depth] = (2, 2, 2, 2)
+    detail: Count = 12
+    decoder: tuple[Count, Count, Count, Count, Count] = (112, 80, 64, 40, 16)
+    enhancer: tuple[()] | tuple[Count, Count, Count, Count, Count] = (112, 80, 64, 40, 16)
+    refine: tuple[Count, ...] = (12, 24, 48, 96)
+
+
+_SLIM = (80, 64, 48, 32, 16)
+
+DUAL_BRANCH_PRESETS = {
+    "standard": DualBranchConfig(),
+    "plain": DualBranchConfig(refine=()),
+    "resnet18": DualBranchConfig(width=64, decoder=_SLIM, enhancer=_SLIM, refine=()),
+    "tiny": DualBranchConfig(
+        width=8, blocks=(1, 1, 1, 1), detail=4, decoder=(8, 8, 8, 8, 4), enhancer=(8, 8, 8, 8, 4), refine=(4, 8)
+    ),
+}
+"""``standard`` is the default; ``plain`` the same without refinement; ``resnet18`` the source's full width, whose
+encoder takes published weights; ``tiny`` is for tests of the mechanics."""
+
+PresetName = Literal["standard", "plain", "resnet18", "tiny"]
+
+DUAL_BRANCH = {
+    name: Architecture(name="dual_branch", config=config.model_dump(mode="json"))
+    for name, config in DUAL_BRANCH_PRESETS.items()
+}
+"""The same presets as an untrained network's card states them, the default first."""
