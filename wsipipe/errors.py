@@ -11,7 +11,8 @@
     │   ├── SlideOpenError    missing, empty, damaged, or of a format that no reader knows
     │   ├── SlideReadError    opened, but a region's pixels cannot be decoded
     │   ├── MppError          micrometres per pixel missing or absurd
-    │   └── TileSizeError     the slide is smaller than one tile
+    │   ├── TileSizeError     the slide is smaller than one tile
+    │   └── StitchError       fields that do not make a mosaic: no overlap, another order
     ├── UnitError             a worker failed on one unit; carries the worker's traceback
     │   ├── UnitTimeoutError  a unit or its slide took longer than it may; its worker was killed
     │   └── WorkerLostError   a unit whose worker processes died, twice: quarantined
@@ -87,6 +88,10 @@ class MppError(SlideError):
 
 class TileSizeError(SlideError):
     """The slide is smaller than one tile in the working frame."""
+
+
+class StitchError(SlideError):
+    """Fields do not make a mosaic: they do not overlap, or do not lie as they are said to."""
 
 
 class UnitError(WsipipeError):

@@ -24,6 +24,8 @@ from wsipipe.cli import (
     run,
     run_retina,
     status,
+    stitch,
+    track,
     train,
     view,
     watch,
@@ -49,6 +51,8 @@ app.add_typer(run.app, name="run")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(phantom.app, name="phantom")
+app.command("stitch", epilog=stitch.EXAMPLES)(stitch.stitch)
+app.command("track", epilog=track.EXAMPLES)(track.track)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("clean", epilog=clean.EXAMPLES)(clean.clean)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from wsipipe.cli import evaluate_gastric, evaluate_glands, evaluate_retina, evaluate_retina_ablation, evaluate_vessel
+from wsipipe.cli import (
+    evaluate_gastric,
+    evaluate_glands,
+    evaluate_retina,
+    evaluate_retina_ablation,
+    evaluate_stitch,
+    evaluate_vessel,
+)
 
 app = typer.Typer(
     help="Measure a system against known truth, with intervals and baselines.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-app.command("retina", epilog=evaluate_retina.EXAMPLES)(evaluate_retina.retina)
-app.command("retina-ablation", epilog=evaluate_retina_ablation.ABLATION)(evaluate_retina_ablation.ablation)
-app.command("retina-folds", epilog=evaluate_retina_ablation.FOLDS)(evaluate_retina_ablation.folds)
-app.command("vessel-measures", epilog=evaluate_vessel.EXAMPLES)(evaluate_vessel.vessel_measures)
-app.command("vessel-seams", epilog=evaluate_vessel.SEAMS)(evaluate_vessel.vessel_seams)
-app.command("vessel-quality", epilog=evaluate_vessel.QUALITY)(evaluate_vessel.vessel_quality)
 
 
 @app.callback()
@@ -26,3 +27,11 @@ def _root() -> None:
 
 app.command("gastric", epilog=evaluate_gastric.EXAMPLES)(evaluate_gastric.gastric)
 app.command("glands", epilog=evaluate_glands.EXAMPLES)(evaluate_glands.glands)
+app.command("stitch")(evaluate_stitch.stitch)
+app.command("track")(evaluate_stitch.track)
+app.command("retina", epilog=evaluate_retina.EXAMPLES)(evaluate_retina.retina)
+app.command("retina-ablation", epilog=evaluate_retina_ablation.ABLATION)(evaluate_retina_ablation.ablation)
+app.command("retina-folds", epilog=evaluate_retina_ablation.FOLDS)(evaluate_retina_ablation.folds)
+app.command("vessel-measures", epilog=evaluate_vessel.EXAMPLES)(evaluate_vessel.vessel_measures)
+app.command("vessel-seams", epilog=evaluate_vessel.SEAMS)(evaluate_vessel.vessel_seams)
+app.command("vessel-quality", epilog=evaluate_vessel.QUALITY)(evaluate_vessel.vessel_quality)

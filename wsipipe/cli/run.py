@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsipipe.cli import run_microscope
 from wsipipe.store.place import place
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ EXAMPLES = (
 )
 
 app = typer.Typer(help="Run a pipeline over slides.", no_args_is_help=True, rich_markup_mode="markdown")
+app.command("microscope", epilog=run_microscope.EXAMPLES)(run_microscope.microscope)
 
 Slides = Annotated[
     list[str] | None, typer.Argument(help="Slides, or directories of slides (searched below); also s3://bucket/prefix.")

@@ -36,6 +36,7 @@ _ORDERS: dict[str, tuple[str, ...]] = {
     "picture": ("picture",),
     "jpeg2000": ("picture", "tiatoolbox"),
     "zarr": ("ngff", "tiatoolbox"),
+    "fields": ("fields",),
     "other": ("openslide",),
 }
 
@@ -68,7 +69,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None 
     MppError
         Where the given `mpp` is outside 0.05 to 20.
     """
-    slide = _copied(str(path), scene) if is_remote(path) else _local(Path(path), scene)
+    slide = _copied(str(path), scene) if is_remote(path) else open_local(Path(path), scene)
     if mpp is not None:
         slide.replace_mpp(mpp)
     if icc == "apply":
@@ -76,7 +77,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None 
     return slide
 
 
-def _local(path: Path, scene: int | None) -> Reader:
+def open_local(path: Path, scene: int | None = None) -> Reader:
+    """A file or folder of this machine as a reader; see `open_slide`."""
     return _first(path, _kind(path), scene)
 
 
@@ -86,7 +88,7 @@ def _copied(url: str, scene: int | None) -> Reader:
 
     copy = cache().copy(url)
     try:
-        slide = _local(copy.path, scene)
+        slide = open_local(copy.path, scene)
     except SlideOpenError as exc:
         raise SlideOpenError(exc.message.replace(str(copy.path), "the file"), subject=url) from exc
     slide.keep(copy, subject=url)
@@ -119,9 +121,13 @@ def _directory_kind(path: Path) -> str:
 
     if any(item.is_file() and is_dicom(item) for item in sorted(path.iterdir())):
         return "dicom"
+    from wsipipe.slide.fields import field_files  # deferred, as above
+
+    if len(field_files(path)) > 1:
+        return "fields"
     raise SlideOpenError(
-        "opening: a directory is a slide where it holds a DICOM series or an OME-Zarr, this one holds neither: give "
-        "the slide's file",
+        "opening: a directory is a slide where it holds a DICOM series, an OME-Zarr or microscope fields, this one "
+        "holds none: give the slide's file",
         subject=str(path),
     )
 
@@ -160,7 +166,14 @@ def _openers(path: Path, kind: str) -> dict[str, Opener]:
         index = _index(path)
         return {"openslide": partial(_whole, index=index), "tiled": partial(_tiled, index=index)}
     whole = _whole_dicom if kind == "dicom" else _whole
-    return {"openslide": whole, "dicom": _dicom, "picture": _picture, "ngff": _ngff, "tiatoolbox": _foreign}
+    return {
+        "openslide": whole,
+        "dicom": _dicom,
+        "picture": _picture,
+        "ngff": _ngff,
+        "tiatoolbox": _foreign,
+        "fields": _fields,
+    }
 
 
 def _index(path: Path) -> TiffIndex | None:
@@ -212,6 +225,12 @@ def _ngff(path: Path, scene: int | None) -> Reader:
     from wsipipe.slide.ngff import open_ngff
 
     return open_ngff(path, scene)
+
+
+def _fields(path: Path, scene: int | None) -> Reader:  # noqa: ARG001 (one scene)
+    from wsipipe.slide.fields import open_fields
+
+    return open_fields(path)
 
 
 def _foreign(path: Path, scene: int | None) -> Reader:

@@ -206,6 +206,11 @@ def _quarters(pixels: Pixels) -> tuple[Pixels, ...]:
     return tuple(even[..., dy::2, dx::2] for dy in (0, 1) for dx in (0, 1))
 
 
+def halved(pixels: Pixels) -> Pixels:
+    """Means of 2 x 2 pixels of ``(..., y, x)``, integers half up; an odd last row or column stands twice."""
+    return _mean(pixels)
+
+
 def _mean(pixels: Pixels) -> Pixels:
     if pixels.dtype.kind == "f":
         return np.asarray(np.add.reduce(_quarters(pixels)) / 4, pixels.dtype)
