@@ -98,7 +98,8 @@ class Observed:
 
 def observe_all(cohort: Cohort, job: Job, cache: Path, *, workers: int, told: Told) -> list[Observed]:
     """Every slide of a cohort; those in the cache are not made again."""
-    folder = _folder(cache, job, asdict(cohort))
+    what = {key: value for key, value in asdict(cohort).items() if key != "slides"}  # more of them keep what is there
+    folder = _folder(cache, job, what)
     looks = [Look(job, str(folder), cohort, number) for number in range(cohort.slides)]
     return _seen(looks, folder, workers=workers, told=told)
 
