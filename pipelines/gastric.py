@@ -28,6 +28,7 @@ from wsipipe.graph.gcn import GCN
 from wsipipe.grid.place import NATIVE_TOLERANCE
 from wsipipe.models import device, weights
 from wsipipe.models.architecture import VNET, Architecture
+from wsipipe.models.deblur_config import DEBLUR
 from wsipipe.run.job import Recipe
 from wsipipe.run.plan import Finish, Keep, Map, Overview, Pipeline, Reduce, Step
 from wsipipe.run.start import Launch
@@ -137,8 +138,6 @@ def _fit(c: GastricConfig) -> Stage:
 def _tiles(c: GastricConfig) -> Map:
     """Focus as scanned, then normalised, sharpened if asked, segmented and classified."""
     normal = stain.apply(method=c.stain.method, reference=c.stain.reference, nonnegative=c.stain.nonnegative)
-    # deconvolution crops its own halo, so the network sees the tile alone
-    sharp = (deblur.restore(**c.deblur.model_dump(), trim=True),) if c.deblur.method != "none" else ()
     network = lesion.tile_network(
         weights=c.network.weights,
         sha256=_sha(c.network.weights, VNET),
@@ -147,7 +146,16 @@ def _tiles(c: GastricConfig) -> Map:
         **_how(c),
     )
     kept = ("focus", "features", "class_prob", "positive_sum", "positive_mean", "probability")
-    return Map("tiles", (deblur.focus(), normal, *sharp, network), keep=kept, batch=c.network.batch)
+    return Map("tiles", (deblur.focus(), normal, *_sharper(c), network), keep=kept, batch=c.network.batch)
+
+
+def _sharper(c: GastricConfig) -> tuple[Stage, ...]:
+    """The deblur step, if asked for; it crops its own halo, so the network sees the tile alone."""
+    if c.deblur.method == "network":
+        how = _how(c)
+        return (deblur.sharpen(weights=c.deblur.weights, sha256=_sha(c.deblur.weights, DEBLUR), trim=True, **how),)
+    options = c.deblur.model_dump(exclude={"weights"})
+    return (deblur.restore(**options, trim=True),) if c.deblur.method != "none" else ()
 
 
 def _gate(c: GastricConfig) -> Stage:

@@ -84,7 +84,12 @@ class StainSection(Config):
 class DeblurSection(Config):
     """The optional deblur step, between stain and network."""
 
-    method: Annotated[Literal["none", "wiener", "richardson_lucy"], Field(description="how")] = "none"
+    method: Annotated[
+        Literal["none", "wiener", "richardson_lucy", "network"], Field(description="how; network estimates the blur")
+    ] = "none"
+    weights: Annotated[str, Field(description="of `network`: name of shipped weights, or a path")] = (
+        "microscope-deblur-v1"
+    )
     sigma_px: Annotated[Positive, Field(le=8, description="assumed Gaussian blur, working px")] = 1.0
     iterations: Annotated[int, Field(ge=1, le=50, description="of Richardson-Lucy")] = 8
 

@@ -12,6 +12,7 @@ from wsipipe.cli import (
     bench,
     catalogue,
     clean,
+    deblur,
     demo,
     doctor,
     evaluate,
@@ -55,6 +56,7 @@ app.command("stitch", epilog=stitch.EXAMPLES)(stitch.stitch)
 app.command("track", epilog=track.EXAMPLES)(track.track)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("status", epilog=status.EXAMPLES)(status.status)
+app.command("deblur", epilog=deblur.EXAMPLES)(deblur.deblur)
 app.command("clean", epilog=clean.EXAMPLES)(clean.clean)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("export", epilog=export.EXAMPLES)(export.export)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from wsipipe.cli import (
+    evaluate_deblur,
     evaluate_gastric,
     evaluate_glands,
     evaluate_retina,
@@ -35,3 +36,4 @@ app.command("retina-folds", epilog=evaluate_retina_ablation.FOLDS)(evaluate_reti
 app.command("vessel-measures", epilog=evaluate_vessel.EXAMPLES)(evaluate_vessel.vessel_measures)
 app.command("vessel-seams", epilog=evaluate_vessel.SEAMS)(evaluate_vessel.vessel_seams)
 app.command("vessel-quality", epilog=evaluate_vessel.QUALITY)(evaluate_vessel.vessel_quality)
+app.command("deblur", epilog=evaluate_deblur.EXAMPLES)(evaluate_deblur.deblur)

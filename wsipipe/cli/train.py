@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wsipipe.cli import train_retina
+from wsipipe.cli import train_deblur, train_retina
 
 if TYPE_CHECKING:
     from wsipipe.run.job import Recipe
@@ -40,6 +40,9 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew; leave an inter
 Install = Annotated[bool, typer.Option("--install", help="Also put the weights where they are found by name.")]
 EndToEnd = Annotated[bool, typer.Option("--end-to-end", help="Go on with both networks, under the slides' loss.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Scores as JSON on stdout; no progress.")]
+
+
+app.command("deblur", epilog=train_deblur.EXAMPLES)(train_deblur.deblur)
 
 
 @app.command("gastric-tiles", epilog=EXAMPLES)

@@ -1,5 +1,6 @@
-"""Focus and deblurring: how sharp tiles are, and classical restoration of an assumed blur."""
+"""Focus and deblurring: how sharp tiles are, what blur they have, and restoration of it, classical and learned."""
 
+from wsipipe.deblur.network import sharpen
 from wsipipe.deblur.stage import focus, restore
 
-__all__ = ["focus", "restore"]
+__all__ = ["focus", "restore", "sharpen"]

@@ -1,4 +1,4 @@
-"""Deblurring with a known, fixed point spread: Wiener's filter and Richardson and Lucy's iteration.
+"""Deblurring with a known point spread, whatever its shape: Wiener's filter and Richardson and Lucy's iteration.
 
 Enters: uint8 RGB tiles. Leaves: uint8 RGB tiles of the same size. Next: `wsipipe.deblur.stage`.
 
@@ -18,7 +18,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Shape = Literal["gaussian", "disk"]
+from wsipipe.deblur import light
+
+Shape = Literal["gaussian", "disk", "motion"]
 Float = NDArray[np.float64]
 
 FLOOR = 1e-6
@@ -49,16 +51,20 @@ def point_spread(sigma_px: float, *, shape: str = "gaussian") -> Float:
     return np.asarray(spread / spread.sum(), np.float64)
 
 
-def wiener(rgb: NDArray[np.uint8], spread: Float, *, balance: float = 0.01) -> NDArray[np.uint8]:
+def wiener(
+    rgb: NDArray[np.uint8], spread: Float, *, balance: float = 0.01, in_light: bool = False
+) -> NDArray[np.uint8]:
     """Wiener's filter with a smoothness prior.
 
     Parameters
     ----------
     rgb : (height, width, 3) uint8
     spread : (k, k) floats
-        As `point_spread` gives it.
+        As `point_spread`, `wsipipe.deblur.motion` or `wsipipe.deblur.defocus` gives it; any kernel with an odd side.
     balance : float
         Weight of smoothness (the Laplacian) against fidelity, more than 0: larger is smoother.
+    in_light : bool
+        Filter linear light, where blur adds up, rather than the stored sRGB values.
 
     Returns
     -------
@@ -68,12 +74,14 @@ def wiener(rgb: NDArray[np.uint8], spread: Float, *, balance: float = 0.01) -> N
     from skimage.restoration import wiener as filtered
 
     pad = len(spread)
-    padded = _padded(rgb, pad)
+    padded = _padded(rgb, pad, in_light=in_light)
     planes = [filtered(padded[..., channel], spread, balance, clip=False) for channel in range(3)]
-    return _pixels(np.stack(planes, axis=-1), pad)
+    return _pixels(np.stack(planes, axis=-1), pad, in_light=in_light)
 
 
-def richardson_lucy(rgb: NDArray[np.uint8], spread: Float, *, iterations: int = 8) -> NDArray[np.uint8]:
+def richardson_lucy(
+    rgb: NDArray[np.uint8], spread: Float, *, iterations: int = 8, in_light: bool = False
+) -> NDArray[np.uint8]:
     """Richardson and Lucy's iteration, stopped early: more iterations are sharper and noisier.
 
     Parameters
@@ -82,6 +90,8 @@ def richardson_lucy(rgb: NDArray[np.uint8], spread: Float, *, iterations: int = 
     spread : (k, k) floats
     iterations : int
         1 or more.
+    in_light : bool
+        Work on linear light rather than the stored sRGB values.
 
     Returns
     -------
@@ -95,12 +105,12 @@ def richardson_lucy(rgb: NDArray[np.uint8], spread: Float, *, iterations: int = 
     from skimage.restoration import richardson_lucy as iterated
 
     pad = len(spread)
-    padded = _padded(rgb, pad)
+    padded = _padded(rgb, pad, in_light=in_light)
     planes = [
         iterated(padded[..., channel], spread, num_iter=iterations, clip=True, filter_epsilon=FLOOR)
         for channel in range(3)
     ]
-    return _pixels(np.stack(planes, axis=-1), pad)
+    return _pixels(np.stack(planes, axis=-1), pad, in_light=in_light)
 
 
 def reach_px(sigma_px: float, *, iterations: int = 0, shape: str = "gaussian") -> int:
@@ -125,12 +135,13 @@ def reach_px(sigma_px: float, *, iterations: int = 0, shape: str = "gaussian") -
     return math.ceil(sigma_px * (32 if shape == "disk" else 16))
 
 
-def _padded(rgb: NDArray[np.uint8], pad: int) -> Float:
+def _padded(rgb: NDArray[np.uint8], pad: int, *, in_light: bool) -> Float:
     """Values from 0 to 1 with the edge repeated `pad` pixels outwards."""
-    return np.pad(rgb.astype(np.float64) / 255, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
+    values = light.linear(rgb).astype(np.float64) if in_light else rgb.astype(np.float64) / 255
+    return np.pad(values, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
 
 
-def _pixels(values: Float, pad: int) -> NDArray[np.uint8]:
+def _pixels(values: Float, pad: int, *, in_light: bool) -> NDArray[np.uint8]:
     """The inner part as pixels."""
     inner = values[pad:-pad, pad:-pad]
-    return np.floor(np.clip(inner * 255, 0, 255) + 0.5).astype(np.uint8)
+    return light.rounded(light.coded(inner) if in_light else inner * 255)

@@ -2,7 +2,7 @@
 
 Enters: tiles. Leaves: ``focus`` per tile; sharper ``rgb``. Next: the network, and the gate. Source: CN 111462010 A asks
 which pictures need deblurring, by a person, a preset measure or a network; this is the preset measure. The
-learned network takes the place of `restore` when it is trained.
+learned network is `wsipipe.deblur.network`.
 
 Convention for halos: a chain's tiles carry the halos of all its stages added. `restore` by default leaves its halo
 in the array, same size in and out. With ``trim=True`` it cuts its own halo off, so that stages behind it that
@@ -11,6 +11,7 @@ have none (a network made for tiles of one size) see the tile alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal, get_args
@@ -18,7 +19,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from wsipipe.deblur import classical
+from wsipipe.deblur import classical, motion
 from wsipipe.deblur.sharpness import sharpness
 from wsipipe.errors import ConfigError
 from wsipipe.stage import RGB, Batch, Ref, Spec, Stage
@@ -65,15 +66,25 @@ class Way:
     balance: float
     shape: str
     trim: bool
+    length_px: float = 0.0
+    direction_deg: float = 0.0
+
+    def spread(self) -> NDArray[np.float64]:
+        """The kernel of the assumed blur."""
+        if self.shape == "motion":
+            return motion.kernel(motion.Motion(self.length_px, self.direction_deg))
+        return classical.point_spread(self.sigma_px, shape=self.shape)
 
     @property
     def halo(self) -> int:
         """Pixels around a tile."""
         iterations = 0 if self.method == "wiener" else self.iterations
+        if self.shape == "motion":  # a line's deviation along itself; its spectrum has zeros, as a disk's
+            return classical.reach_px(self.length_px / math.sqrt(12), iterations=iterations, shape="disk")
         return classical.reach_px(self.sigma_px, iterations=iterations, shape=self.shape)
 
 
-def restore(
+def restore(  # noqa: PLR0913 (keyword-only settings)
     *,
     method: Method = "none",
     sigma_px: float = 1.0,
@@ -81,6 +92,8 @@ def restore(
     balance: float = 0.01,
     shape: classical.Shape = "gaussian",
     trim: bool = False,
+    length_px: float = 9.0,
+    direction_deg: float = 0.0,
 ) -> Stage:
     """Stage that undoes an assumed blur.
 
@@ -93,10 +106,12 @@ def restore(
         Of ``richardson_lucy``, 1 or more.
     balance : float
         Of ``wiener``, 0.001 or more: larger is smoother.
-    shape : {"gaussian", "disk"}
+    shape : {"gaussian", "disk", "motion"}
         Of the blur.
     trim : bool
         Cut the stage's own halo off its result.
+    length_px, direction_deg : float
+        Of a ``motion``: its length, working pixels, above 0, and its direction, 0 along x and 90 along y.
 
     Returns
     -------
@@ -114,15 +129,18 @@ def restore(
             f"method is one of {', '.join(get_args(Method))} and shape of {', '.join(get_args(classical.Shape))}, got "
             f"{method!r} and {shape!r}: correct them", subject="deblur",
         )  # fmt: skip
-    if not sigma_px > 0 or iterations < 1 or not balance >= 1e-3:
+    if not min(sigma_px, length_px) > 0 or iterations < 1 or not balance >= 1e-3:
         raise ConfigError(
-            f"sigma_px is over 0, iterations 1 or more, balance 0.001 or more, got {sigma_px:g}, {iterations} and "
-            f"{balance:g}: correct them", subject="deblur",
+            f"sigma_px and length_px are over 0, iterations 1 or more, balance 0.001 or more, got {sigma_px:g}, "
+            f"{length_px:g}, {iterations} and {balance:g}: correct them", subject="deblur",
         )  # fmt: skip
     if method == "none":
         return Stage(Ref("wsipipe.deblur.stage:restore", {"method": "none"}), "deblur", 1, (RGB,), (RGB,), _unchanged)
-    way = Way(method, sigma_px, iterations, balance, shape, trim)
-    ref = Ref("wsipipe.deblur.stage:restore", asdict(way))
+    way = Way(method, sigma_px, iterations, balance, shape, trim, length_px, direction_deg)
+    unused = {"sigma_px"} if shape == "motion" else {"length_px", "direction_deg"}
+    ref = Ref(
+        "wsipipe.deblur.stage:restore", {name: value for name, value in asdict(way).items() if name not in unused}
+    )
     return Stage(ref, "deblur", 1, (RGB,), (RGB,), partial(_restored, way), halo=way.halo)
 
 
@@ -136,7 +154,7 @@ def _unchanged(*, rgb: NDArray[np.uint8]) -> Batch:
 
 
 def _restored(way: Way, *, rgb: NDArray[np.uint8]) -> Batch:
-    spread = classical.point_spread(way.sigma_px, shape=way.shape)
+    spread = way.spread()
     made = np.empty_like(rgb)
     for index, tile in enumerate(rgb):
         if way.method == "wiener":

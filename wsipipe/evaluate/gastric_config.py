@@ -32,11 +32,7 @@ class WorseSection(Config):
     slides: Annotated[Count, Field(description="of regime `test`")] = 4
     size_px: Annotated[int, Field(ge=0, description="side at 0.5 um/px")] = 4096
     blur_um: Annotated[tuple[Blur, ...], Field(description="sigma of a Gaussian, um")] = (1.0, 2.0)
-    stain_deg: Annotated[tuple[Turn, ...], Field(description="turn of both stains' hue, degrees")] = (
-        -30.0,
-        30.0,
-        60.0,
-    )
+    stain_deg: Annotated[tuple[Turn, ...], Field(description="turn of both stains' hue, degrees")] = (-30.0, 30.0, 60.0)
 
 
 class TileTestSection(Config):

@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from wsipipe.train.checkpoint import Progress
 
-TOLD = ("score", "macro_f1", "dice", "log_loss")
+TOLD = ("score", "macro_f1", "dice", "log_loss", "kind_right")
 """Measures that the line of an epoch shows, where they are there."""
 
 

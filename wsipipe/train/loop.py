@@ -73,6 +73,8 @@ class Plan:
     identity: Mapping[str, Any]
     folder: Path
     checkpoint_s: float = 120.0
+    seconds: float = 0.0
+    """Most seconds of work; the schedule is then of the clock, not of steps, and ends in time. 0 counts steps."""
 
 
 def fit(task: Task, plan: Plan, watcher: Watcher) -> Progress:
@@ -103,7 +105,7 @@ def fit(task: Task, plan: Plan, watcher: Watcher) -> Progress:
         progress = checkpoint.load(path, task.module, optimizer, plan.identity)
     run = _Run(task, plan, watcher, optimizer, progress)
     watcher.began(progress, plan.schedule.epochs, run.total)
-    while progress.epoch < plan.schedule.epochs and not _tired(progress, plan.schedule.patience):
+    while progress.epoch < plan.schedule.epochs and not _tired(progress, plan.schedule.patience) and run.share() < 1:
         run.epoch()
     task.module.load_state_dict(load_file(plan.folder / BEST))
     return progress
@@ -117,7 +119,7 @@ def make_optimizer(module: nn.Module, schedule: ScheduleSection | SlideScheduleS
     return torch.optim.AdamW(groups, lr=schedule.learning_rate)
 
 
-def one_cycle(step: int, total: int, *, peak: float, warm: float) -> float:
+def one_cycle(step: float, total: int, *, peak: float, warm: float) -> float:
     """Learning rate of a step: a cosine from peak/25 up to `peak` over the share `warm`, then down to peak/1e4.
 
     After Smith & Topin, 2018, with cosines; the momentum is left alone.
@@ -135,7 +137,13 @@ class _Run:
         self.task, self.plan, self.watcher = task, plan, watcher
         self.optimizer, self.progress = optimizer, progress
         self.total = sum(task.steps(epoch) for epoch in range(plan.schedule.epochs))
-        self.saved = time.monotonic()
+        self.saved = self.began = time.monotonic()
+        self.before = progress.seconds
+
+    def share(self) -> float:
+        """How much of the time is used, 0 to 1 and more; 0 where no time is set."""
+        worked = self.before + time.monotonic() - self.began
+        return worked / self.plan.seconds if self.plan.seconds else 0.0
 
     def epoch(self) -> None:
         """One epoch (from where it stands), its validation, and a checkpoint."""
@@ -146,7 +154,9 @@ class _Run:
             if time.monotonic() - self.saved > self.plan.checkpoint_s:
                 progress.seconds, began = progress.seconds + time.perf_counter() - began, time.perf_counter()
                 self._save()
-        steps = max(1, self.task.steps(progress.epoch))
+            if self.share() >= 1:
+                break
+        steps = max(1, progress.step)
         self.task.module.eval()
         row = {f"train_{name}": value / steps for name, value in progress.sums.items()} | self.task.validate()
         progress.seconds += time.perf_counter() - began
@@ -154,7 +164,8 @@ class _Run:
 
     def _step(self, batch: Any) -> None:
         schedule, progress = self.plan.schedule, self.progress
-        rate = one_cycle(progress.done, self.total, peak=schedule.learning_rate, warm=schedule.warm_share)
+        done, total = (self.share() * 1e6, 1_000_000) if self.plan.seconds else (progress.done, self.total)
+        rate = one_cycle(done, total, peak=schedule.learning_rate, warm=schedule.warm_share)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         parts = self.task.loss(batch)
