@@ -27,7 +27,7 @@ TINY = "untrained:0:tiny"
 
 class TestSharpenContract(StageContract):
     side = 96
-    tiles = 3
+    tiles = 4
 
     def stage(self) -> Stage:
         return deblur.sharpen(weights=TINY, dtype="float32")
