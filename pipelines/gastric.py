@@ -79,7 +79,7 @@ class GateSection(Config):
     min_tiles: Annotated[int, Field(ge=1, description="kept tiles")] = 4
     max_stain_deg: Annotated[float, Field(ge=0, le=90, description="angle of stains to H&E, degrees")] = 25.0
     min_focus: Annotated[float, Field(ge=0, description="median focus of kept tiles")] = 0.08
-    max_distance: Annotated[float, Field(gt=0, description="median distance of features to training's")] = 0.7
+    max_distance: Annotated[float, Field(gt=0, description="lower quartile of feature distances")] = 0.5
 
 
 class GastricConfig(Config):

@@ -25,6 +25,10 @@ from wsipipe.stage import Batch, Ref, Spec, Stage
 CHECKS = ("tissue", "stain", "focus", "features")
 """Order of ``gate_value`` and ``gate_passed``."""
 
+TYPICAL = 0.25
+"""Quantile of a slide's feature distances that the features check looks at. Every slide in scope has tissue that is not
+lesion, which lies near the training tiles; tiles of lesions, and of two kinds of tissue, lie further out. So a slide
+with much lesion differs from one out of scope in its lower quartile, not in its median."""
 Float = NDArray[np.floating[Any]]
 
 INPUTS = (
@@ -54,7 +58,7 @@ class Limits:
     min_focus : float or None
         Median of the kept tiles' focus measure, in its unit.
     max_feature_distance : float or None
-        Median of the kept tiles' `feature_distance`.
+        Lower quartile of the kept tiles' `feature_distance`.
     """
 
     min_tiles: float | None = 4.0
@@ -101,7 +105,7 @@ def gate(
     limits = Limits(min_tiles, max_stain_angle, min_focus, max_feature_distance)
     file = find(weights, VNET).check(sha256)
     ref = Ref("wsipipe.lesion.gate:gate", {"weights": weights, **asdict(limits)}, file.sha256)
-    return Stage(ref, "gate", 1, INPUTS, OUTPUTS, partial(measure, limits, statistics(file)))
+    return Stage(ref, "gate", 2, INPUTS, OUTPUTS, partial(measure, limits, statistics(file)))
 
 
 def measure(
@@ -118,9 +122,9 @@ def measure(
     A value that could not be measured (NaN) passes only where its check is off: no limit, or, for
     features, nothing to compare with.
     """
-    distance = math.nan if known is None else _median(feature_distance(features, known))
+    distance = math.nan if known is None else _quantile(feature_distance(features, known), TYPICAL)
     angle = float(stain_distance[0])
-    value = np.array([np.sum(tissue_share, dtype=np.float64), angle, _median(focus), distance], np.float32)
+    value = np.array([np.sum(tissue_share, dtype=np.float64), angle, _quantile(focus, 0.5), distance], np.float32)
     low, high = np.array(limits.bounds(), np.float32).T
     off = np.isinf(low) & np.isinf(high)
     off[CHECKS.index("features")] |= known is None
@@ -197,7 +201,7 @@ def fit_statistics(features: Float, classes: NDArray[np.integer[Any]], *, shrink
     return FeatureStatistics(means, np.linalg.inv(shrunk))
 
 
-def _median(values: Float) -> float:
-    """Median of the numbers that are no NaN; NaN where there is none."""
+def _quantile(values: Float, share: float) -> float:
+    """A quantile of the numbers that are no NaN; NaN where there is none."""
     finite = values[~np.isnan(values)].astype(np.float64)
-    return float(np.median(finite)) if len(finite) else math.nan
+    return float(np.quantile(finite, share)) if len(finite) else math.nan
