@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "torch_geometric", "dask", "distributed", "tiatoolbox", "monai")
 FOLDERS = sorted(path.name for path in (ROOT / "wsipipe").iterdir() if (path / "__init__.py").is_file())
-HAVE_TORCH = {"models", "train", "bench"}  # train also imports what only training needs; bench measures networks
+HAVE_TORCH = {"models", "train", "bench", "evaluate"}  # training, and what measures networks
 HAVE_DASK = {"run", "query", "export", "report", "doctor", "pipelines", "cli"}  # the runner, and what stands above it
 IMPORT_ALL = """
 import importlib, pkgutil, sys

@@ -34,7 +34,7 @@ class FakeRecipe(Recipe):
     """A recipe whose pipeline is a list of names."""
 
     def build(self) -> Any:
-        return SimpleNamespace(steps=[SimpleNamespace(name=STEP)])
+        return SimpleNamespace(steps=[SimpleNamespace(name=STEP)], scale=None)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def draw(
     lesion, blur, stain = figure.subplots(1, 3, sharey=True)
     places, values = zip(*by_lesion(tested), strict=True)
     _line(lesion, list(places), list(values), INK, "category right")
-    lesion.set_xscale("log")
+    lesion.set_xlim(left=0)
     _titled(lesion, "Size of the lesion", "share of the tissue that is lesion (slides with a lesion)")
     order = sorted(blurred)
     _pair(blur, order, [blurred[key] for key in order])
@@ -67,7 +67,7 @@ def draw(
     _pair(stain, order, [stained[key] for key in order])
     measured = [np.nanmedian([one.gate_value[CHECKS.index("stain")] for one in stained[key]]) for key in order]
     stain.set_xticks(order, [f"{key:+g}\n{value:.0f} deg" for key, value in zip(order, measured, strict=True)])
-    _titled(stain, "Off colour", "turn of the stains' hue, degrees; below: measured distance to H&E")
+    _titled(stain, "Off colour", "turn of the hue, degrees; below: distance to H&E")
     lesion.set_ylim(0, 1.05)
     lesion.set_ylabel("share of slides")
     blur.legend(frameon=False, loc="lower left")
