@@ -12,12 +12,12 @@ from wsipipe.slide import choose
 
 def dask_setup(_: Any) -> None:
     """What dask calls as a worker starts."""
-    real = choose._local
+    real = choose.open_local
 
-    def local(path: Path, scene: int | None) -> Any:
+    def local(path: Path, scene: int | None = None) -> Any:
         reader = real(path, scene)
         if path.stem == "aborts":
             reader.read_into = lambda *_, **__: os.abort()  # type: ignore[method-assign]
         return reader
 
-    mock.patch.object(choose, "_local", local).start()
+    mock.patch.object(choose, "open_local", local).start()
