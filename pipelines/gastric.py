@@ -189,7 +189,8 @@ def _untrained(c: GastricConfig) -> GastricConfig:
 
 
 def _refuse_untrained(c: GastricConfig) -> GastricConfig:
-    for name, presets in ((c.network.weights, VNET), (c.graph.weights, GCN)):
+    deblurs = ((c.deblur.weights, DEBLUR),) if c.deblur.method == "network" else ()
+    for name, presets in ((c.network.weights, VNET), (c.graph.weights, GCN), *deblurs):
         if not weights.find(name, presets).card.trained:
             raise WeightsError("these weights are untrained: give --untrained to run the mechanics only", subject=name)
     return c

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.pipelines import running
 from wsipipe.cli.app import app
-from wsipipe.errors import UsageError
+from wsipipe.errors import UsageError, WeightsError
 from wsipipe.slide import open_slide
 
 WEIGHTS = ("--weights", "untrained:0:tiny", "--quiet")
@@ -43,14 +44,13 @@ def rows(folder: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("method", ["network", "wiener", "richardson_lucy", "none"])
 def test_a_known_blur_by_every_method(tmp_path: Path, method: str) -> None:
     path, out = picture(tmp_path / "a.png"), tmp_path / "out"
-    code, said = run(str(path), "--out", str(out), "--method", method, "--blur", "5,190,0")
+    code, said = run(str(path), "--out", str(out), "--method", method, "--blur", "5,190,0", "--no-guard")
     assert (code, "1 of 1" in said) == (0, True)
     row = rows(out)[0]
     assert (row["kind"], row["length_px"], row["direction_deg"]) == ("motion", "5.0", "10.0")
     made = cv2.imread(str(out / "a.png"))
     assert made.shape == (96, 116, 3)
-    if method != "network":  # an untrained one may fall back to the input
-        assert np.array_equal(made, cv2.imread(str(path))) == (method == "none")
+    assert np.array_equal(made, cv2.imread(str(path))) == (method == "none")
     assert cv2.imread(str(out / "a.before-after.png")).shape == (96, 192, 3)
 
 
@@ -97,3 +97,16 @@ def test_wrong_usage(tmp_path: Path) -> None:
         run(str(path), "--out", str(path))
     with pytest.raises(UsageError, match="no such file"):
         run(str(tmp_path / "nothing"), "--out", str(tmp_path / "o"))
+
+
+def test_the_gastric_pipeline_with_the_network(slide: Path, tmp_path: Path) -> None:
+    words = ("--set", "deblur.method=network", "--set", "deblur.weights=untrained:0:tiny")
+    done = running.run(slide, tmp_path / "results", *words)
+    assert done.code == 0, done.err
+
+
+def test_the_gastric_pipeline_refuses_untrained_deblurring() -> None:
+    from wsipipe.pipelines import gastric
+
+    with pytest.raises(WeightsError, match="untrained"):
+        gastric.launch(None, ["deblur.method=network", "deblur.weights=untrained:0:tiny"])

@@ -139,8 +139,7 @@ def test_noise_is_seeded_and_as_strong_as_asked() -> None:
     [
         lambda: motion.Motion(-1.0), lambda: motion.Motion(5.0, speed=-1.0), lambda: motion.Motion(float("nan")),
         lambda: motion.kernel(motion.Motion(9.0), side=4), lambda: defocus.disk(-1.0),
-        lambda: defocus.disk(5.0, side=3),
-        lambda: Camera(noise=-1), lambda: degrade(picture(), np.ones((3, 3))),
+        lambda: defocus.disk(5.0, side=3), lambda: Camera(noise=-1), lambda: degrade(picture(), np.ones((3, 3))),
         lambda: degrade(picture()[..., 0], np.ones((1, 1))),
         lambda: degrade(picture().astype(np.uint16), np.ones((1, 1))),
         lambda: defocus.from_pair(np.zeros((9, 9)), np.zeros((9, 9))), lambda: defocus.from_point(np.zeros((30, 30))),

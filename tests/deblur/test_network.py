@@ -27,7 +27,6 @@ TINY = "untrained:0:tiny"
 
 class TestSharpenContract(StageContract):
     side = 96
-    tiles = 4
 
     def stage(self) -> Stage:
         return deblur.sharpen(weights=TINY, dtype="float32")
@@ -168,3 +167,24 @@ def test_wrong_weights_and_options() -> None:
         deblur.sharpen(weights=TINY, dtype="float8")
     with pytest.raises(WeightsError, match="planned"):
         deblur.sharpen(weights=TINY, sha256="0" * 64)
+
+
+@pytest.mark.parametrize("turn_deg", [60.0, -60.0])
+def test_a_curved_path_is_bent_the_right_way(turn_deg: float) -> None:
+    truth = Blur(14.0, 40.0, 0.0, turn_deg)
+    rng, sharp = np.random.default_rng(1), np.full((256, 256, 3), 200, np.uint8)
+    for y, x in rng.integers(8, 248, (160, 2)):
+        cv2.circle(sharp, (int(x), int(y)), int(rng.integers(2, 7)), tuple(rng.integers(40, 160, 3).tolist()), -1)
+    seen = degrade(sharp, truth.kernel(), camera=Camera(noise=1.0))
+    fitted = deblurring(weights=TINY).estimate(seen).blurs[0]
+    assert abs(fitted.turn_deg - turn_deg) < 35
+    assert fitted.length_px == pytest.approx(14.0, rel=0.15)
+
+
+def test_half_a_turn_more_is_the_same_path_gone_backwards() -> None:
+    from wsipipe.deblur.network import _blur
+
+    one, other = _blur(9.0, 0.5, 0.0, 0.8), _blur(9.0, 0.5 - np.pi, 0.0, -0.8)
+    assert one.direction_deg == pytest.approx(other.direction_deg)
+    assert one.turn_deg == pytest.approx(other.turn_deg)
+    assert np.allclose(one.kernel(), other.kernel(), atol=1e-9)

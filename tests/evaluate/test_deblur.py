@@ -72,7 +72,7 @@ def test_every_row_of_the_bar_is_there() -> None:
     assert [row.group for row in ROWS].count("stated") == 7
     assert {row.group for row in ROWS} == {"stated", "interpolated", "extrapolated", "curved"}
     for row in ROWS:
-        assert row.kernel(3).sum() == pytest.approx(1)
+        assert row.truth(3).kernel().sum() == pytest.approx(1)
     assert evaluation.wrong(Blur(9.0, 170.0)).direction_deg == 10.0
 
 

@@ -23,8 +23,8 @@ EXAMPLES = (
 WHOLE_PX = 60_000_000
 """Larger pictures are written as tiled pyramids, strip by strip."""
 COLUMNS = (
-    "picture", "result", "kind", "sharp_probability", "length_px", "direction_deg", "radius_px", "fell_back",
-    "expected_error_grey", "message",
+    "picture", "result", "kind", "sharp_probability", "length_px", "direction_deg", "turn_deg", "radius_px",
+    "fell_back", "expected_error_grey", "message",
 )  # fmt: skip
 
 
@@ -126,6 +126,7 @@ def _one(
         "sharp_probability": round(estimated.kind_prob[0], 4) if estimated else "",
         "length_px": round(blur.length_px, 2), "radius_px": round(blur.radius_px, 2),
         "direction_deg": round(blur.direction_deg, 1) if blur.length_px else "",
+        "turn_deg": round(blur.turn_deg, 1) if blur.length_px else "",
         "fell_back": round(done.fell_back / max(1, done.pixels), 4),
         "expected_error_grey": round(done.error / max(1, done.pixels), 3), "message": "",
     }  # fmt: skip
@@ -194,6 +195,7 @@ def _names(found: list[Path]) -> list[str]:
 def _said(row: dict[str, Any]) -> str:
     parts = [str(row["kind"])]
     parts += [f"length {row['length_px']} px at {row['direction_deg']} degrees"] if row["length_px"] else []
+    parts += [f"turning by {row['turn_deg']} degrees"] if row["turn_deg"] else []
     parts += [f"radius {row['radius_px']} px"] if row["radius_px"] else []
     parts += [f"{row['fell_back']:.1%} fell back to the input"] if row["fell_back"] else []
     return ", ".join(parts)

@@ -16,7 +16,7 @@ from wsipipe.deblur import defocus, motion
 
 @dataclass(frozen=True, slots=True)
 class Blur:
-    """A blur by even, straight motion, by a disk of defocus, by both, or none.
+    """A blur by even motion, by a disk of defocus, by both, or none.
 
     Parameters
     ----------
@@ -26,11 +26,14 @@ class Blur:
         Of the motion, 0 (along x) to below 180, 90 is along y.
     radius_px : float
         Of the defocus; 0 is none.
+    turn_deg : float
+        Change of the motion's heading from one end to the other; 0 is straight.
     """
 
     length_px: float = 0.0
     direction_deg: float = 0.0
     radius_px: float = 0.0
+    turn_deg: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -44,7 +47,7 @@ class Blur:
 
     def kernel(self) -> NDArray[np.float64]:
         """(side, side) float64, 0 or more, sum 1; a delta where nothing is blurred."""
-        moved = motion.kernel(motion.Motion(self.length_px, self.direction_deg))
+        moved = motion.kernel(motion.Motion(self.length_px, self.direction_deg, turn_deg=self.turn_deg))
         spread = defocus.disk(self.radius_px)
         if 1 in (len(moved), len(spread)):
             return moved if len(spread) == 1 else spread

@@ -109,7 +109,7 @@ def blur(values: NDArray[np.float32], kernel: Kernel) -> NDArray[np.float32]:
 
 def _compressed(rgb: Rgb, quality: int) -> Rgb:
     _, stored = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR))[..., ::-1])
 
 
 def _check(rgb: Rgb, kernel: Kernel) -> None:

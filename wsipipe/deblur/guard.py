@@ -57,7 +57,7 @@ def disagreement(seen: Rgb, result: Rgb, blur: Blur) -> Map:
     off = cv2.blur(again - seen[..., 1].astype(np.float32), (MEAN_PX, MEAN_PX))
     rim = min(len(kernel) // 2 + MEAN_PX, min(off.shape) // 2)
     off[:rim], off[len(off) - rim :], off[:, :rim], off[:, off.shape[1] - rim :] = 0, 0, 0, 0
-    return np.sqrt(np.maximum(cv2.GaussianBlur(off * off, (0, 0), WINDOW_SIGMA), 0))
+    return np.asarray(np.sqrt(np.maximum(cv2.GaussianBlur(off * off, (0, 0), WINDOW_SIGMA), 0)), np.float32)
 
 
 def guarded(seen: Rgb, result: Rgb, blur: Blur, *, limit: float) -> Guarded:

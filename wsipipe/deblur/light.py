@@ -30,4 +30,4 @@ def coded(light: NDArray[np.floating]) -> Float:
 
 def rounded(levels: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Grey levels as pixels: clipped and rounded half up."""
-    return np.floor(np.clip(levels, 0, 255) + 0.5).astype(np.uint8)
+    return np.asarray(np.floor(np.clip(levels, 0, 255) + 0.5), np.uint8)

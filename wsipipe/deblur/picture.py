@@ -28,7 +28,7 @@ Method = Literal["network", "wiener", "richardson_lucy", "none"]
 METHODS = ("network", "wiener", "richardson_lucy", "none")
 Rgb = NDArray[np.uint8]
 TILE = 1024
-LOOKS, LOOK_PX = 6, 384
+LOOKS, LOOK_PX = 4, 384
 """Tiles that the classifier looks at, those with most tissue, and their side."""
 LEAST_PX = 32
 
@@ -144,8 +144,10 @@ def look(slide: Slide, route: Deblurring, *, plane: int = 0) -> Estimated:
 def _pooled(blurs: Sequence[Blur]) -> Blur:
     """Medians of the levels, and the direction of the mean of twice the angle."""
     twice = np.mean([np.exp(2j * np.radians(one.direction_deg)) for one in blurs])
-    length, radius = (float(np.median([getattr(one, name) for one in blurs])) for name in ("length_px", "radius_px"))
-    return Blur(length, float(np.degrees(np.angle(twice)) / 2 % 180), radius)
+    length, radius, turn = (
+        float(np.median([getattr(one, name) for one in blurs])) for name in ("length_px", "radius_px", "turn_deg")
+    )
+    return Blur(length, float(np.degrees(np.angle(twice)) / 2 % 180), radius, turn)
 
 
 def check(slide: Slide) -> None:

@@ -29,7 +29,7 @@ from wsipipe.evaluate.table import Table
 Rgb = NDArray[np.uint8]
 Kernel = NDArray[np.float64]
 TUNED = 4
-BALANCES, ITERATIONS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0), (4, 10, 20)
+BALANCES, ITERATIONS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0), (4, 10, 20, 40)
 SPEED_PX = 1024
 DIRECTION_DEG = 10.0
 
@@ -85,7 +85,8 @@ def measure_row(row: Row, cases: Sequence[Case], route: Deblurring, *, seed: int
     """All cases under one blur."""
     found = Found(row, best_setting(row, cases[:TUNED], seed=seed))
     for case in cases:
-        truth, kernel = row.truth(case.number), row.kernel(case.number)
+        truth = row.truth(case.number)
+        kernel = truth.kernel()
         seen = case.seen(kernel, seed=seed)
         done, said = route.restore(seen)
         assert said is not None
@@ -103,7 +104,7 @@ def measure_row(row: Row, cases: Sequence[Case], route: Deblurring, *, seed: int
 
 def best_setting(row: Row, cases: Sequence[Case], *, seed: int) -> Setting:
     """The classical setting with the highest mean gain on some cases with the true kernel."""
-    seen = [(case, row.kernel(case.number)) for case in cases]
+    seen = [(case, row.truth(case.number).kernel()) for case in cases]
     pairs = [(case.seen(kernel, seed=seed), kernel, case.sharp) for case, kernel in seen]
 
     def score(setting: Setting) -> float:
@@ -114,7 +115,7 @@ def best_setting(row: Row, cases: Sequence[Case], *, seed: int) -> Setting:
 
 def wrong(truth: Blur) -> Blur:
     """The kernel that a wrong guess would take."""
-    return Blur(1.5 * truth.length_px, (truth.direction_deg + 20) % 180, 1.5 * truth.radius_px)
+    return Blur(1.5 * truth.length_px, (truth.direction_deg + 20) % 180, 1.5 * truth.radius_px, truth.turn_deg)
 
 
 def gains(rows: Sequence[Found]) -> Table:

@@ -19,7 +19,6 @@ from skimage.feature import peak_local_max
 from skimage.filters import gaussian, laplace
 from skimage.metrics import structural_similarity
 
-from wsipipe.deblur import motion
 from wsipipe.deblur.blur import Blur
 from wsipipe.deblur.degrade import Camera, degrade
 from wsipipe.deblur.sharpness import GLASS
@@ -48,14 +47,8 @@ class Row:
 
     def truth(self, number: int) -> Blur:
         """The blur of a case; the direction is another one in each (golden angle)."""
-        return Blur(self.length_px, (17.0 + 137.50776 * number) % 180 if self.length_px else 0.0, self.radius_px)
-
-    def kernel(self, number: int) -> NDArray[np.float64]:
-        """Its kernel, curved where the row is."""
-        blur = self.truth(number)
-        if not self.turn_deg:
-            return blur.kernel()
-        return motion.kernel(motion.Motion(blur.length_px, blur.direction_deg, turn_deg=self.turn_deg))
+        direction = (17.0 + 137.50776 * number) % 180 if self.length_px else 0.0
+        return Blur(self.length_px, direction, self.radius_px, self.turn_deg * (-1) ** number)
 
 
 ROWS = (
@@ -109,9 +102,10 @@ def cases(paths: Sequence[str | Path], *, side: int, most: int, per_source: int)
     found: list[tuple[Rgb, str]] = []
     for path in paths:
         share, files = -(-most // len(paths)), find_slides([path])
-        step = max(1, len(files) // share)
-        for file in files[::step][:share]:
-            found += [(rgb, file.name) for rgb in _crops(file, side + 2 * RIM, min(per_source, share))]
+        chosen = files[:: max(1, len(files) // share)][:share]
+        each = min(per_source, -(-share // len(chosen)))
+        for file in chosen:
+            found += [(rgb, file.name) for rgb in _crops(file, side + 2 * RIM, each)]
     if not found:
         raise UsageError(
             f"evaluating: no RGB picture of 8 bit with {side + 2 * RIM} px a side and {LEAST_TISSUE:.0%} tissue among "

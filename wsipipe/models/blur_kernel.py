@@ -73,7 +73,7 @@ def transfer(blurs: Blurs, shape: tuple[int, int]) -> Tensor:
     """Optical transfer functions (N, height, width // 2 + 1), complex64: spectra of the kernels about the corner."""
     both = (motion_kernels(blurs), defocus_kernels(blurs.radius, blurs.gaussian))
     first, second = (torch.fft.rfft2(centred(kernels, shape)) for kernels in both)
-    return first * second
+    return torch.as_tensor(first * second)
 
 
 def centred(kernels: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -86,7 +86,7 @@ def centred(kernels: Tensor, shape: tuple[int, int]) -> Tensor:
 def blurred(light: Tensor, transfers: Tensor) -> Tensor:
     """Pictures (N, 3, height, width) under transfer functions; the plane is wrapped round."""
     spectrum = torch.fft.rfft2(light) * transfers[:, None]
-    return torch.fft.irfft2(spectrum, s=light.shape[-2:])
+    return torch.as_tensor(torch.fft.irfft2(spectrum, s=light.shape[-2:]))
 
 
 def wiener(light: Tensor, blurs: Blurs, noise: tuple[float, ...]) -> Tensor:
@@ -166,4 +166,4 @@ def _frequency2(shape: tuple[int, int], device: torch.device) -> Tensor:
     """Squared frequency, cycles per pixel, (height, width // 2 + 1)."""
     fy = torch.fft.fftfreq(shape[0], device=device)
     fx = torch.fft.rfftfreq(shape[1], device=device)
-    return fy[:, None] ** 2 + fx[None, :] ** 2
+    return torch.as_tensor(fy[:, None] ** 2 + fx[None, :] ** 2)

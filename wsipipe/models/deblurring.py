@@ -130,6 +130,7 @@ class SubNetwork(nn.Module):
         nn.init.zeros_(self.predict.bias)
         nn.init.zeros_(self.take.weight)
         with torch.no_grad():  # it begins as the filter that assumes most noise
+            self.predict.bias[:] = 0  # type: ignore[index]  # there is one
             self.take.weight[:, -12:, 0, 0] = torch.eye(12)
 
     def forward(self, trunk: Tensor, filtered: Tensor) -> Tensor:
@@ -180,7 +181,7 @@ class DeblurNet(nn.Module):
             light = blur_kernel.wiener(blur_kernel.linear(picture), blurs, self.config.noise)
             shift = blur_kernel.coded(light) - picture.repeat(1, len(self.config.noise), 1, 1)
         # folded filter by filter, so that the last twelve channels are those of the last filter
-        filtered = torch.cat([folded_pixels(one) for one in shift.split(3, dim=1)], dim=1)
+        filtered = torch.cat([folded_pixels(one) for one in torch.split(shift, 3, dim=1)], dim=1)
         said = self.submodels[submodel](trunk, filtered)
         correction = F.pixel_shuffle(said[:, :12], 2)
         return Restored(picture + correction, F.pixel_shuffle(said[:, 12:], 2).clamp(-9.0, 0.0))

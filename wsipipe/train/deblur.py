@@ -35,6 +35,8 @@ from wsipipe.train.loop import Plan, fit
 
 DECIDED, LARGE_PX = 240, 304
 """Sharp crops from which the kind's decision is fitted (as many as steps, if fewer); side of the large ones."""
+ABOUT = "ABOUT.txt"
+"""In the folder of pictures: where they are from and under which licence; told by the card."""
 NOTICE = "trained on made blur of few pictures; not for clinical use"
 
 
@@ -62,7 +64,8 @@ def train_deblur(config: DeblurTraining, out: Path, *, fresh: bool = False, quie
     kept, kept_names = read(config.data, "val", VALID_SIDE + 2 * RIM, seed=seed)
     task = task_of(config, how, Pictures.of(learnt, names, how.device), Pictures.of(kept, kept_names, how.device))
     pictures = digest([[name, int(np.asarray(rgb, np.uint64).sum())] for rgb, name in zip(learnt, names, strict=True)])
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it; a tenth of the time
+    # nothing here reads memory before it is written; filling it takes a tenth of the time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch's stubs lack it
     with Log(out, quiet=quiet) as log:
         plan = Plan(
             config.schedule, identity(config) | {"pictures": pictures}, out, config.machine.checkpoint_s,
@@ -106,14 +109,18 @@ def _decide(task: DeblurTask, progress: Progress) -> dict[str, float]:
 def _card(config: DeblurTraining, task: DeblurTask, progress: Progress, found: Mapping[str, Any]) -> Card:
     made = provenance(progress, task.how, config.schedule.seed)
     best = {name: round(value, 4) for name, value in progress.history[progress.best_epoch].items()}
-    made |= {"scores": {"val": best}, **found, "config": identity(config)}
+    settings = identity(config)
+    settings["data"]["folder"] = Path(config.data.folder).name  # where it lay on this machine is nobody's business
+    made |= {"scores": {"val": best}, **found, "config": settings}
+    about = Path(config.data.folder, ABOUT)
     source = "pictures named under made.pictures" if config.data.folder else "made tiles (wsipipe.phantom)"
+    told = f": {' '.join(about.read_text(encoding='utf-8').split())}" if config.data.folder and about.is_file() else ""
     return Card(
         name=config.name,
         architecture=Architecture(name="deblur", config=task.module.config.model_dump(mode="json")),
         tile_px=config.schedule.crop_px,
         categories=(),
-        training_data=f"{len(task.train.names)} {source}, blurred by wsipipe",
+        training_data=f"{len(task.train.names)} {source}, blurred by wsipipe{told}",
         notice=NOTICE,
         made=made,
     )

@@ -59,21 +59,20 @@ def degrade(wide: Tensor, kind: Tensor, blurs: Blurs, how: BlursSection, generat
     light = blur_kernel.linear(wide)
     shape = (light.shape[-2], light.shape[-1])
     light = blur_kernel.blurred(light, blur_kernel.transfer(blurs, shape))[inner].clamp(0, 1)
-    one = {"generator": generator, "device": wide.device}
     full = span(how.photons, len(wide), generator)[:, None, None, None]
-    noisy = light + torch.randn(light.shape, **one) * (light / full).sqrt()
-    light = torch.where(torch.rand(len(wide), 1, 1, 1, **one) < 0.5, noisy, light)
+    noisy = light + _normal(light, generator) * (light / full).sqrt()
+    light = torch.where(torch.rand(len(wide), 1, 1, 1, generator=generator, device=wide.device) < 0.5, noisy, light)
     sigma = span(how.noise, len(wide), generator)[:, None, None, None] / 255
-    seen = blur_kernel.coded(light) + torch.randn(light.shape, **one) * sigma
+    seen = blur_kernel.coded(light) + _normal(light, generator) * sigma
     seen = torch.floor(seen.clamp(0, 1) * 255 + 0.5) / 255
     return Blurry(seen, wide[inner], kind, blurs)
 
 
 def draw(kind: Tensor, how: BlursSection, generator: torch.Generator) -> Blurs:
     """Blurs of the kinds that are asked for."""
-    count, one = len(kind), {"generator": generator, "device": kind.device}
+    count = len(kind)
     moved, soft = (kind == 1) | (kind == 3), kind >= 2
-    uniform = torch.rand(5, count, **one)
+    uniform = torch.rand(5, count, generator=generator, device=kind.device)
     none = torch.zeros(count, device=kind.device)
     length = torch.where(moved, span(how.length_px, count, generator), none)
     radius = torch.where(soft, span(how.radius_px, count, generator), none)
@@ -94,3 +93,7 @@ def colours(wide: Tensor, generator: torch.Generator) -> Tensor:
     draw_ = torch.rand(len(wide), 4, 1, 1, generator=generator, device=wide.device)
     power = (0.75 + 0.5 * draw_[:, :3]) * (0.8 + 0.45 * draw_[:, 3:])
     return wide.clamp(min=1 / 512) ** power
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=like.device)

@@ -25,7 +25,7 @@ Rgb = NDArray[np.uint8]
 FALSE_ALARMS, UNEXPLAINED = 0.01, 0.02
 """Shares of honest pictures past the limits: sharp ones called blurred, restored ones that fall back somewhere."""
 LEAST, MOST = 0.5, 0.95
-MARGIN = 1.1
+MARGIN = 1.6
 SIDE = 320
 
 

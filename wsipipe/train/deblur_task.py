@@ -89,7 +89,8 @@ class DeblurTask:
         generator = self._generator(self.config.schedule.seed + 1, 2**31)
         wide = self.val.crops(VALIDATED, VALID_SIDE + 2 * RIM, generator)
         data = every_way(wide, self.config.blurs, generator)
-        right, gains = [], {kind: [] for kind in KINDS[1:]}
+        right: list[float] = []
+        gains: dict[str, list[float]] = {kind: [] for kind in KINDS[1:]}
         for row in range(len(data.kind)):
             one = data.of(torch.tensor([row], device=data.kind.device))
             kind = int(one.kind)
@@ -140,16 +141,11 @@ class DeblurTask:
 
 
 def nearly(blurs: Blurs, jitter: Tensor) -> Blurs:
-    """The blurs that a filter is told in training: the truth with an estimate's error, straight and even."""
+    """The blurs that a filter is told in training: the truth with an estimate's error, even, straight if defocused."""
     none = torch.zeros_like(blurs.length)
-    return Blurs(
-        blurs.length * jitter[0].exp(),
-        blurs.direction + jitter[1],
-        blurs.radius * jitter[2].exp(),
-        none,
-        none,
-        none > 0,
-    )
+    turn = torch.where(blurs.radius > 0, none, blurs.turn * (1 + 3 * jitter[0]))
+    levels = (blurs.length * jitter[0].exp(), blurs.direction + jitter[1], blurs.radius * jitter[2].exp())
+    return Blurs(*levels, turn, none, none > 0)
 
 
 def classifier_losses(data: Blurry, estimate: Estimate) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from wsipipe.errors import WsipipeError
 from wsipipe.train import checkpoint
 from wsipipe.train.checkpoint import Progress
-from wsipipe.train.config import ScheduleSection, SlideScheduleSection
 from wsipipe.train.file import put
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
@@ -52,6 +51,34 @@ class Task(Protocol):
         """Measures on the validation part, of which ``score`` (higher is better) chooses the best epoch."""
 
 
+class Schedule(Protocol):
+    """What every network's schedule section has."""
+
+    @property
+    def epochs(self) -> int:
+        """Most epochs."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Highest of the one-cycle schedule."""
+
+    @property
+    def warm_share(self) -> float:
+        """Share of steps in which the rate rises."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of AdamW."""
+
+    @property
+    def clip(self) -> float:
+        """Largest norm of the gradient."""
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a better score before it stops early."""
+
+
 class Watcher(Protocol):
     """Who is told how it goes: bars, logs."""
 
@@ -69,7 +96,7 @@ class Watcher(Protocol):
 class Plan:
     """Settings of one training."""
 
-    schedule: ScheduleSection | SlideScheduleSection
+    schedule: Schedule
     identity: Mapping[str, Any]
     folder: Path
     checkpoint_s: float = 120.0
@@ -111,7 +138,7 @@ def fit(task: Task, plan: Plan, watcher: Watcher) -> Progress:
     return progress
 
 
-def make_optimizer(module: nn.Module, schedule: ScheduleSection | SlideScheduleSection) -> torch.optim.AdamW:
+def make_optimizer(module: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
     """AdamW; norms and biases do not decay."""
     decays = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
     rest = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
