@@ -38,7 +38,7 @@ $(STAMP): $(LOCK) pyproject.toml
 demo: install  ## made slides (and real ones, where ../shared/data exists) through the gastric pipeline
 	$(BIN)/wsipipe demo
 
-weights: install  ## the gastric weights that ship, trained anew and put in their place (about 2 hours on 2 free cores)
+weights: install  ## the gastric weights that ship, trained anew and put in their place
 	$(BIN)/wsipipe train gastric-tiles --out $(WEIGHTS)/tiles --set numbers.dtype=bfloat16 --install
 	$(BIN)/wsipipe train gastric-slides --out $(WEIGHTS)/slides --install
 

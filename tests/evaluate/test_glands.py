@@ -10,8 +10,9 @@ import pytest
 
 from wsipipe.config import load
 from wsipipe.errors import UsageError
-from wsipipe.evaluate.glands import evaluate_glands, folds, overlap
+from wsipipe.evaluate.glands import evaluate_glands, folds
 from wsipipe.train.glands import GlandsConfig, read_samples
+from wsipipe.train.metric import pooled_dice
 
 CONFIG = Path(__file__).parents[2] / "configs" / "glands.yaml"
 SETS = [
@@ -49,7 +50,7 @@ def test_every_picture_is_in_one_fold() -> None:
 
 
 def test_dice_of_counts() -> None:
-    assert overlap(np.array([[1, 2, 2], [3, 4, 4]])) == pytest.approx(8 / 12)
+    assert pooled_dice(np.array([[1, 2, 2], [3, 4, 4]])) == pytest.approx(8 / 12)
 
 
 def test_it_learns_writes_masks_and_gives_the_same_again(pictures: Path, tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ def _root() -> None:
 
 app.command("gastric", epilog=evaluate_gastric.EXAMPLES)(evaluate_gastric.gastric)
 app.command("glands", epilog=evaluate_glands.EXAMPLES)(evaluate_glands.glands)
-app.command("stitch")(evaluate_stitch.stitch)
-app.command("track")(evaluate_stitch.track)
+app.command("stitch", epilog=evaluate_stitch.EXAMPLES)(evaluate_stitch.stitch)
+app.command("track", epilog=evaluate_stitch.EXAMPLES)(evaluate_stitch.track)
 app.command("retina", epilog=evaluate_retina.EXAMPLES)(evaluate_retina.retina)
 app.command("retina-ablation", epilog=evaluate_retina_ablation.ABLATION)(evaluate_retina_ablation.ablation)
 app.command("retina-folds", epilog=evaluate_retina_ablation.FOLDS)(evaluate_retina_ablation.folds)

@@ -8,6 +8,10 @@ from typing import Annotated
 
 import typer
 
+EXAMPLES = (
+    "Examples: `wsipipe evaluate stitch --out build/stitch` · `wsipipe evaluate track --movies 5`. "
+    "Real slides, fields and movies are taken from --data where they are there."
+)
 Data = Annotated[Path, typer.Option("--data", envvar="WSIPIPE_DATA", help="Folder with slides/, fields/, timelapse/.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables as md, csv and json.")]
 DATA = Path("../shared/data")

@@ -22,6 +22,7 @@ from wsipipe.evaluate.gastric_slides import Cohort, Observed, observe_all, obser
 from wsipipe.evaluate.gastric_variants import (
     REPLACED,
     Fits,
+    Labels,
     accuracy,
     categories,
     macro_f1,
@@ -41,6 +42,7 @@ from wsipipe.run.job import Job
 from wsipipe.run.source import MppPolicy
 from wsipipe.train.gastric import ready
 from wsipipe.train.gastric_slides import gather_features
+from wsipipe.train.metric import pooled_dice
 from wsipipe.train.source import generator
 
 PLAIN, SHIFTED, RAW = "test", "shifted", "shifted, not normalised"
@@ -108,9 +110,7 @@ def evaluate_gastric(config: EvaluateGastricConfig, out: Path, data: Path, *, qu
         _gate(work, seen)
         _variants(work, seen)
         _tiles(work)
-    gastric_plots.draw(
-        out / "degradation.png", seen[PLAIN], _by("blur", seen, "blur_um"), _by("stain", seen, "stain_deg")
-    )
+    gastric_plots.draw(out / "degradation.png", seen[PLAIN], _by("blur", seen), _by("stain", seen))
     (out / "evaluation.json").write_text(json.dumps(_told(work), indent=1) + "\n", encoding="utf-8")
     return work.tables
 
@@ -144,10 +144,9 @@ def _worse(config: EvaluateGastricConfig) -> Iterator[tuple[str, Cohort]]:
         yield name or "neither", Cohort("worse", "test", seed, asked.slides, asked.size_px, way)
 
 
-def _by(kind: str, seen: Mapping[str, list[Observed]], attribute: str) -> dict[float, list[Observed]]:
+def _by(kind: str, seen: Mapping[str, list[Observed]]) -> dict[float, list[Observed]]:
     """Cohorts of one kind of alteration, by how strong it is; 0 is the one with neither."""
     found = {float(name.split()[1]): slides for name, slides in seen.items() if name.startswith(kind)}
-    assert attribute in Alteration.__dataclass_fields__
     return {0.0: seen["neither"]} | found
 
 
@@ -178,7 +177,7 @@ def _shipped(work: Evaluation, seen: Mapping[str, list[Observed]]) -> None:
         pixels = np.stack([one.pixels for one in slides])
         table.add(
             name, len(slides), interval(macro_f1, said, truth), accuracy(said, truth),
-            interval(gastric_tiles.dice, pixels), mean(passed(slides)),
+            interval(pooled_dice, pixels), mean(passed(slides)),
         )  # fmt: skip
     pairs = [(a, b) for a, b in zip(seen[SHIFTED], seen[RAW], strict=True) if len(a.slide.tile_id)]
     first, second = (_said([pair[side] for pair in pairs]) for side in (0, 1))
@@ -250,7 +249,7 @@ def _with_tiles(slides: Sequence[Observed]) -> list[Observed]:
     return [one for one in slides if len(one.slide.tile_id)]
 
 
-def _said(slides: Sequence[Observed]) -> Any:
+def _said(slides: Sequence[Observed]) -> Labels:
     """Categories (slides, 1) of the largest probability; without tiles, none, which counts as the first."""
     return np.array([[int(np.nan_to_num(one.category_prob).argmax())] for one in slides], np.int64)
 

@@ -7,7 +7,6 @@ Next: `wsipipe.evaluate.gastric_variants`, `wsipipe.evaluate.gastric`.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -179,7 +178,7 @@ def _make(look: Look, folder: Path) -> Path:
 
 def _folder(cache: Path, job: Job, what: dict[str, Any]) -> Path:
     steps = [step.spec() for step in job.recipe.build().steps[:-2]]
-    folder = cache / f"seen-{digest({'what': json.loads(json.dumps(what)), 'steps': steps} | generator())}"
+    folder = cache / f"seen-{digest({'what': what, 'steps': steps} | generator())}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

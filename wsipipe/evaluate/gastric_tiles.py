@@ -23,7 +23,8 @@ from wsipipe.models.weights import find
 from wsipipe.run.job import Job
 from wsipipe.run.source import Source
 from wsipipe.stage import digest
-from wsipipe.train.cut import Made, Order
+from wsipipe.train.cut import Made, Order, before_network, network_step
+from wsipipe.train.metric import confused, counted_f1, pooled_dice
 from wsipipe.train.source import Told, cut_all, generator
 from wsipipe.train.tiles import Said, say
 from wsipipe.train.tileset import Shard, TileSet
@@ -35,7 +36,9 @@ Counts = NDArray[np.int64]
 
 def tile_sets(asked: TileTestSection, job: Job, regime: str, cache: Path, *, workers: int, told: Told) -> list[TileSet]:
     """Tiles of `asked.slides` made slides of a regime, one set per slide; those in the cache are not cut again."""
-    steps = [step.spec() for step in job.recipe.build().steps]
+    pipeline = job.recipe.build()
+    step = network_step(pipeline)
+    steps = [one.spec() for one in (*pipeline.steps[:step], *before_network(pipeline.steps[step]))]
     shaped = asked.model_dump(exclude={"networks", "slides"}) | {"regime": regime, "steps": steps} | generator()
     folder = cache / f"tile-test-{digest(shaped)}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,19 +59,14 @@ def judge(weights: str, sets: Sequence[TileSet], how: Execution) -> tuple[Counts
     """
     network = TileNetwork(find(weights, VNET), how, 8, "any", 1)
     each = [say(network.module(), one, network.file.card, how) for one in sets]
-    return np.array([_lesion(one) for one in each]), np.array([_classes(one) for one in each])
-
-
-def dice(lesion: Counts) -> float:
-    """Dice of lesion pixels of all slides together."""
-    both, true, said = lesion.sum(axis=0)
-    return float(2 * both / (true + said)) if true + said else float("nan")
+    return np.array([_lesion(one) for one in each]), np.array(
+        [confused(one.label, one.prob.argmax(axis=1)) for one in each]
+    )
 
 
 def macro_f1(classes: Counts) -> float:
-    """Macro-F1 of tile classes of all slides together."""
-    counts = classes.sum(axis=0)
-    return float(np.mean(2 * np.diag(counts) / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1)))
+    """Macro-F1 of tile classes (slides, 4, 4) of all slides together."""
+    return counted_f1(classes.sum(axis=0))
 
 
 def tile_table(found: dict[tuple[str, str, str], tuple[Counts, Counts]]) -> Table:
@@ -81,7 +79,7 @@ def tile_table(found: dict[tuple[str, str, str], tuple[Counts, Counts]]) -> Tabl
     """
     table = Table("Network one on tiles of unseen regimes", ("network", "regime", "stain", "lesion Dice", "macro-F1"))
     for (network, regime, way), (lesion, classes) in found.items():
-        row: tuple[Any, ...] = (interval(dice, lesion), interval(macro_f1, classes))
+        row: tuple[Any, ...] = (interval(pooled_dice, lesion), interval(macro_f1, classes))
         table.add(network, regime, f"{way} normalisation", *row)
         if way == WAYS[1]:
             table.add(network, regime, "with, less without", *_gaps(found, network, regime))
@@ -98,17 +96,11 @@ def _gaps(
     a, b = (found[network, regime, way] for way in WAYS)
     if len(a[0]) != len(b[0]):
         return None, None
-    return difference(dice, a[0], b[0]), difference(macro_f1, a[1], b[1])
+    return difference(pooled_dice, a[0], b[0]), difference(macro_f1, a[1], b[1])
 
 
 def _lesion(said: Said) -> list[int]:
     return [int(said.overlap.both[-1]), int(said.overlap.true[-1]), int(said.overlap.said[-1])]
-
-
-def _classes(said: Said) -> Counts:
-    size = len(CATEGORIES)
-    pairs = said.label * size + said.prob.argmax(axis=1)
-    return np.bincount(pairs, minlength=size * size).reshape(size, size)
 
 
 def _order(asked: TileTestSection, job: Job, regime: str, folder: Path, number: int) -> Order:

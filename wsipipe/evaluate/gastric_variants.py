@@ -20,13 +20,13 @@ from wsipipe.evaluate.gastric_config import VariantSection
 from wsipipe.evaluate.interval import Interval, difference, interval
 from wsipipe.evaluate.table import Table
 from wsipipe.graph.baseline import by_share, fit_thresholds, shares
-from wsipipe.models.card import CATEGORIES
 from wsipipe.models.device import Execution
 from wsipipe.train.config import GraphNetSection, SlidesConfig, identity
 from wsipipe.train.features import SlideFeatures, of_split
 from wsipipe.train.gastric_slides import fit_graph
 from wsipipe.train.graphs import say_slides
 from wsipipe.train.log import Log
+from wsipipe.train.metric import confused, counted_f1
 
 OURS = "graph network"
 REPLACED = "share of tiles per class (the method that the source replaces)"
@@ -136,13 +136,7 @@ def categories(slides: Sequence[SlideFeatures]) -> Labels:
 
 def macro_f1(said: Labels, truth: Labels) -> float:
     """Mean over seeds of the macro-F1 of categories (slides, seeds)."""
-    size = len(CATEGORIES)
-    found = []
-    for column in said.T:
-        counts = np.bincount(truth * size + column, minlength=size * size).reshape(size, size)
-        total = counts.sum(axis=0) + counts.sum(axis=1)
-        found.append(float(np.mean(2 * np.diag(counts) / np.maximum(total, 1))))
-    return float(np.mean(found))
+    return float(np.mean([counted_f1(confused(truth, column)) for column in said.T]))
 
 
 def accuracy(said: Labels, truth: Labels) -> float:

@@ -22,6 +22,7 @@ from wsipipe.train.gastric import ready
 from wsipipe.train.glands import GlandsConfig, Sample, glands_task, read_samples, segment
 from wsipipe.train.log import Log
 from wsipipe.train.loop import Plan, fit
+from wsipipe.train.metric import pooled_dice
 from wsipipe.train.report import worst_sheet
 
 Mask = NDArray[np.bool_]
@@ -80,12 +81,6 @@ def counts(truth: Mask, said: Mask) -> tuple[int, int, int]:
     return int((truth & said).sum()), int(truth.sum()), int(said.sum())
 
 
-def overlap(each: NDArray[np.integer]) -> float:
-    """Dice of (N, 3) counts taken together; for pixels the same as their F1. NaN where nothing is true or said."""
-    both, true, told = each.sum(axis=0)
-    return float(2 * both / (true + told)) if true + told else float("nan")
-
-
 def _fold(
     config: GlandsConfig, others: Sequence[Sample], tested: Sequence[Sample], out: Path, how: Execution, *, quiet: bool
 ) -> dict[str, Mask]:
@@ -102,10 +97,10 @@ def _fold(
 
 def _judged(samples: Sequence[Sample], said: dict[str, Mask], out: Path, parts: int) -> Table:
     each = np.array([counts(one.mask > 0, said[one.name]) for one in samples])
-    dice = np.array([overlap(row[None]) for row in each])
+    dice = np.array([pooled_dice(row[None]) for row in each])
     table = Table("Segmentation of pictures that the network has not seen", ("measure", "value"))
     table.add("Dice, mean over pictures", mean(dice))
-    table.add("pixel F1, all pictures together", interval(overlap, each))
+    table.add("pixel F1, all pictures together", interval(pooled_dice, each))
     table.add("IoU, mean over pictures", mean(dice / (2 - dice)))
     table.add("worst picture's Dice", float(np.nanmin(dice)))
     table.notes.append(f"{len(samples)} pictures, {parts} folds; intervals: 95 %, bootstrap over pictures")

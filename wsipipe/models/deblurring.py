@@ -127,7 +127,6 @@ class SubNetwork(nn.Module):
         self.predict = nn.Conv2d(a, 16, 3, padding=1)
         self.take = nn.Conv2d(filtered, 12, 1, bias=False)
         nn.init.normal_(self.predict.weight, std=1e-3)
-        nn.init.zeros_(self.predict.bias)
         nn.init.zeros_(self.take.weight)
         with torch.no_grad():  # it begins as the filter that assumes most noise
             self.predict.bias[:] = 0  # type: ignore[index]  # there is one

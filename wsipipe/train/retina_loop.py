@@ -126,7 +126,7 @@ class _Run:
         """One step; now and then a look, a line, a checkpoint."""
         schedule, progress, share = self.plan.schedule, self.progress, self.share()
         steps = schedule.steps
-        rate = one_cycle(share * steps, steps, peak=schedule.learning_rate, warm=schedule.warm_share)  # type: ignore[arg-type]  # a step between two
+        rate = one_cycle(share * steps, steps, peak=schedule.learning_rate, warm=schedule.warm_share)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.task.module.train()
