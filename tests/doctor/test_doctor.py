@@ -93,12 +93,13 @@ def test_libraries_out_of_bounds_or_missing(monkeypatch: pytest.MonkeyPatch) -> 
 def test_weights_that_are_not_what_their_card_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in weights.FOLDER.iterdir():
         shutil.copy(path, tmp_path)
-    broken = sorted(tmp_path.glob("*.safetensors"))[0]
+    broken, *sound = sorted(tmp_path.glob("*.safetensors"))
     data = bytearray(broken.read_bytes())
     data[-1] ^= 1
     broken.write_bytes(data)
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
-    assert [one.status for one in installed.weights()] == [FAIL, PASS]
+    assert sound
+    assert [one.status for one in installed.weights()] == [FAIL, *[PASS] * len(sound)]
 
 
 def test_a_codec_that_is_missing_or_lies(monkeypatch: pytest.MonkeyPatch) -> None:

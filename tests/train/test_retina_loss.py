@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -163,8 +161,7 @@ def test_the_total_is_the_weighted_sum_of_its_parts():
     x, truth = batch()
     parts = dual_loss(network, x, truth, weights)
     total = parts["bce"] + 0.2 * parts["rec"] + 0.4 * parts["ssim"] + 0.4 * parts["mask"]
-    assert float(parts["loss"]) == pytest.approx(float(total), rel=1e-6)
-    assert float(replace(weights, mask=1.0).mask) == 1.0
+    assert float(parts["loss"].detach()) == pytest.approx(float(total.detach()), rel=1e-6)
 
 
 def replace_refine():

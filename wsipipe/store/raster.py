@@ -76,7 +76,7 @@ def write_image(
     """
     element = _element(root, "images", name)
     pyramid = _Pyramid(frame.shape, dtype, len(channels))
-    finest = pyramid.write(element.create_group(ome.INNER), pull, _mean)
+    finest = pyramid.write(element.create_group(ome.INNER), pull, halved)
     top = 1.0 if np.dtype(dtype).kind == "f" else float(np.iinfo(dtype).max)
     inner = ome.image_attributes(name, frame, pyramid.levels, channels=channels, top=top)
     _describe(element, inner, ome.element_attributes(name, "cyx", frame, pyramid.levels, channels=channels))
@@ -208,10 +208,6 @@ def _quarters(pixels: Pixels) -> tuple[Pixels, ...]:
 
 def halved(pixels: Pixels) -> Pixels:
     """Means of 2 x 2 pixels of ``(..., y, x)``, integers half up; an odd last row or column stands twice."""
-    return _mean(pixels)
-
-
-def _mean(pixels: Pixels) -> Pixels:
     if pixels.dtype.kind == "f":
         return np.asarray(np.add.reduce(_quarters(pixels)) / 4, pixels.dtype)
     wide = np.uint64 if pixels.dtype.itemsize > 2 else np.uint32
