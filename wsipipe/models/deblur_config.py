@@ -68,7 +68,7 @@ class DeblurConfig(BaseModel):
     encoder: tuple[Depth, Depth, Depth] = (0, 2, 2)
     decoder: tuple[Depth, Depth] = (2, 2)
     hidden: Width = 192
-    noise: tuple[Annotated[float, Field(gt=0)], ...] = (0.004, 0.02)
+    noise: tuple[Annotated[float, Field(gt=0)], ...] = (0.01, 0.05)
     submodels: tuple[SubModel, ...] = (
         SubModel(kinds=("motion",)), SubModel(kinds=("defocus",)), SubModel(kinds=("both",)),
     )  # fmt: skip
