@@ -60,6 +60,8 @@ def train_retina(config: RetinaConfig, out: Path, *, fresh: bool = False, quiet:
     """
     numbers = config.numbers
     how = ready(out, config.machine, numbers.dtype, numbers.memory_format, fresh=fresh)
+    # nothing here reads memory before it is written; filling it takes a tenth of the time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch's stubs lack it
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = how.device == "cuda", how.device != "cuda"
     real, made = _pools(config, how)
     task = _task(config, Source(real, made, config), how)
