@@ -52,6 +52,11 @@ def test_a_known_blur_by_every_method(tmp_path: Path, method: str) -> None:
     assert made.shape == (96, 116, 3)
     assert np.array_equal(made, cv2.imread(str(path))) == (method == "none")
     assert cv2.imread(str(out / "a.before-after.png")).shape == (96, 192, 3)
+    uncertain = cv2.imread(str(out / "a.error.png"), cv2.IMREAD_GRAYSCALE)
+    assert (uncertain is not None) == (method == "network")
+    if uncertain is not None:
+        assert uncertain.shape == (96, 116)
+        assert abs(uncertain.mean() / 8 - float(row["expected_error_grey"])) < 0.5
 
 
 def test_grey_and_alpha_are_read_sixteen_bits_refused(tmp_path: Path) -> None:

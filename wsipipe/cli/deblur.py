@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "Examples: `wsipipe deblur field.png --out sharp/` · `wsipipe deblur fields/ --out sharp/ --method wiener` · "
     "`wsipipe deblur slide.svs --out sharp/ --blur 9,45,0` (motion of 9 px along 45 degrees, no defocus). "
-    "Leaves NAME.png (NAME.tif from 60 Mpx on), NAME.before-after.png and deblur.csv. "
+    "Leaves NAME.png (NAME.tif from 60 Mpx on), NAME.before-after.png, NAME.error.png (8 steps for each grey level of "
+    "error to expect) where the network worked, and deblur.csv. "
     "Exit codes: 0 all done, 2 wrong usage or weights, 3 some pictures could not be worked on."
 )
 WHOLE_PX = 60_000_000
@@ -107,6 +108,7 @@ def _rows(
 def _one(
     path: Path, out: Path, name: str, method: str, known: Blur | None, route: Deblurring, bar: Any, task: Any
 ) -> dict[str, Any]:
+    from wsipipe.deblur.error_map import ErrorMap
     from wsipipe.deblur.picture import Restoring, check, look
     from wsipipe.slide import open_slide
 
@@ -115,7 +117,8 @@ def _one(
         check(slide)
         estimated = look(slide, route) if known is None else None
         blur = known if known is not None else estimated.blur(route.sharp_below)  # type: ignore[union-attr]
-        restoring = Restoring(slide, method, blur, route)
+        uncertain = ErrorMap(slide.info.shape) if method == "network" and blur.kind != "sharp" else None
+        restoring = Restoring(slide, method, blur, route, map=uncertain)
         bar.reset(task, total=sum(map(len, restoring.boxes())), description=name[:30])
         result = _put(restoring, out, name, lambda: bar.advance(task))
     finally:
@@ -164,6 +167,8 @@ def _put(restoring: Restoring, out: Path, name: str, told: Any) -> Path:
         path = out / f"{name}.tif"
         write_pyramid(path, watched(), (height, width), restoring.slide.info.mpp or 0.5, quality=95)
     cv2.imwrite(str(out / f"{name}.before-after.png"), np.hstack([before, after])[..., ::-1])
+    if restoring.map is not None:
+        cv2.imwrite(str(out / f"{name}.error.png"), restoring.map.steps)
     return path
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from wsipipe.deblur import classical
 from wsipipe.deblur.blur import Blur
+from wsipipe.deblur.error_map import ErrorMap
 from wsipipe.deblur.network import HALO, Deblurring, Estimated
 from wsipipe.deblur.sharpness import GLASS
 from wsipipe.errors import SlideReadError
@@ -61,7 +62,8 @@ class Restoring:
     route : Deblurring
     plane : int
     done : Done
-        Filled while the strips are made.
+    map : ErrorMap, optional
+        Both are filled while the strips are made.
     """
 
     slide: Slide
@@ -70,6 +72,7 @@ class Restoring:
     route: Deblurring
     plane: int = 0
     done: Done = field(default_factory=Done)
+    map: ErrorMap | None = None
 
     def boxes(self) -> list[list[Box]]:
         """Write boxes of each strip's tiles, from top to bottom."""
@@ -102,6 +105,8 @@ class Restoring:
         if self.method == "network":
             made, _ = self.route.restore(rgb, self.blur)
             self.done.add(box.height * box.width, made.fell_back, float(made.error[inner].mean()))
+            if self.map is not None:
+                self.map.put(box, made.error[inner])
             return made.rgb[inner]
         self.done.add(box.height * box.width, 0.0, 0.0)
         return classically(rgb, self.blur, self.method)[inner]
