@@ -121,7 +121,8 @@ def told(name: str, cost: Cost, off: tuple[float, float], against: Cost | None =
     """A line."""
     ratio = f", {cost.cpu_s / against.cpu_s:.1f} x our processor time" if against else ""
     print(
-        f"{name}: wall {cost.wall_s:.1f} s, cpu {cost.cpu_s:.1f} s{ratio}, largest process {cost.largest / 1e6:.0f} MB, "
+        f"{name}: wall {cost.wall_s:.1f} s, cpu {cost.cpu_s:.1f} s{ratio}, "
+        f"largest process {cost.largest / 1e6:.0f} MB, "
         f"places off {off[0]:.3f} px median, {off[1]:.3f} worst",
         flush=True,
     )

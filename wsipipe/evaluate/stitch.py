@@ -83,7 +83,7 @@ def evaluate(picture: NDArray[np.uint8], folder: Path, *, side: int = 512, seed:
         "stage's own jitter is up to 15 px)",
         "seam energy: mean gradient where two fields are mixed over that in the same picture, cut and degraded alike "
         "but not stitched; 1 or less: seams are not seen",
-        "exact: every pixel equals the picture's where registered fields lie (where glass was placed by the stage model, "
+        "exact: every pixel equals the picture's where registered fields lie (of glass placed by the stage model "
         "no program can know it to the pixel), or the share that does",
     ]
     return table
