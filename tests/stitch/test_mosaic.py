@@ -69,6 +69,20 @@ def test_empty_fields_are_flagged_and_placed_by_the_stage_model(tmp_path: Path) 
     assert np.abs(gap[truth.empty]).max() <= 16
 
 
+def test_groups_that_no_edge_joins_are_told(tmp_path: Path) -> None:
+    how = made.Microscope(SIDE, 0.25, 8)
+    truth = made.layout((620, 620), how, 3)
+    picture = np.array(made.texture((620, 620), 3)(Box(0, 0, 620, 620)))
+    middle = int(truth.middle[truth.cell[:, 1] == 1, 1].mean())
+    picture[:, middle - 110 : middle + 110] = made.GLASS
+    made.write(tmp_path / "f", made.from_array(picture), truth, how)
+    found = stitch(tmp_path / "f", tmp_path / "m.zarr", ["places.overlap=0.25"])
+    placed = fields_table(found, truth)
+    assert (found.said or {})["groups"] == 2
+    assert placed["group"][truth.cell[:, 1] == 0].nunique() == 1
+    assert set(placed["group"][truth.cell[:, 1] != 1]) == {1, 2}
+
+
 def test_a_field_of_another_slide_is_found_and_left_out(tmp_path: Path) -> None:
     truth = write(tmp_path / "f", JITTER)
     stranger = made.texture((620, 620), 99)(Box(30, 30, SIDE, SIDE))

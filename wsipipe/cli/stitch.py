@@ -146,6 +146,11 @@ def tell(made: Made, ome_tiff: Path | None = None, *, as_json: bool = False) -> 
         typer.echo(f"no field at {place}")
     if outliers := said["by_status"].get("outlier"):
         typer.echo(f"{outliers} field(s) belong to no neighbour and are left out: see {made.beside / 'fields.csv'}")
+    if said["groups"] > 1:
+        typer.echo(
+            f"{said['groups']} groups of fields that no edge joins: between them places are the stage's "
+            f"(column group of {made.beside / 'fields.csv'})"
+        )
     typer.echo(f"mosaic: {made.mosaic} ({width} x {height} px)")
     if ome_tiff is not None:
         typer.echo(f"OME-TIFF: {ome_tiff}")

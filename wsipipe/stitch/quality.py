@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import pandas as pd
+import scipy.sparse
+import scipy.sparse.csgraph
 from numpy.typing import NDArray
 
 from wsipipe.stitch.compose import Placement
@@ -61,6 +63,23 @@ def statuses(solution: Solution, edges: Sequence[Edge], texture: NDArray[np.floa
     return found
 
 
+def groups(solution: Solution, edges: Sequence[Edge]) -> NDArray[np.int64]:
+    """Which fields edges hold together: 1 is the largest group, 0 where no edge holds a field.
+
+    Between groups places are the stage model's.
+    """
+    count = len(solution.middle)
+    pairs = np.array([(one.a, one.b) for one, kept in zip(edges, solution.kept, strict=True) if kept], int).reshape(
+        -1, 2
+    )
+    graph = scipy.sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    _, part = scipy.sparse.csgraph.connected_components(graph, directed=False)
+    size = np.bincount(part)
+    rank = np.empty(len(size), np.int64)
+    rank[np.argsort(-size, kind="stable")] = np.arange(1, len(size) + 1)
+    return np.where(solution.anchored, rank[part], 0)
+
+
 def edge_status(edge: Edge, *, kept: bool) -> str:
     """In words."""
     if kept:
@@ -101,10 +120,11 @@ def edge_table(
 
 
 def field_table(
-    fields: Sequence[Named], solution: Solution, laid: Placement, status: Sequence[str], light: Light
-) -> pd.DataFrame:
+    fields: Sequence[Named], solution: Solution, laid: Placement, status: Sequence[str], light: Light,
+    group: NDArray[np.int64],
+) -> pd.DataFrame:  # fmt: skip
     """One row per field: ``file``, ``row``, ``column``, ``y``, ``x`` (corner in the mosaic, pixels, before rounding),
-    ``turn_deg``, ``brightness`` (1: as the others), ``status``, ``in_mosaic``.
+    ``turn_deg``, ``brightness`` (1: as the others), ``status``, ``in_mosaic``, ``group`` (see `groups`).
     """
     half = (np.array(laid.shape) - 1) / 2
     rows = []
@@ -115,9 +135,9 @@ def field_table(
         bright = float(np.exp(light.exposure[index].mean()))
         rows.append((
             field.file, row, column, round(float(y), 3), round(float(x), 3), round(turn, 4), round(bright, 4),
-            status[index], bool(laid.used[index]),
+            status[index], bool(laid.used[index]), int(group[index]),
         ))  # fmt: skip
-    names = ("file", "row", "column", "y", "x", "turn_deg", "brightness", "status", "in_mosaic")
+    names = ("file", "row", "column", "y", "x", "turn_deg", "brightness", "status", "in_mosaic", "group")
     return pd.DataFrame(rows, columns=list(names))
 
 
@@ -137,6 +157,7 @@ def summary(
     return {
         "mosaic_px": list(laid.size), "fields": len(fields), "missing": missing,
         "by_status": {str(name): int(count) for name, count in fields["status"].value_counts().items()},
+        "groups": int(fields["group"].max()),
         "edges": len(edges), "edges_by_status": {str(n): int(c) for n, c in edges["status"].value_counts().items()},
         "score_needed": round(limit, 3),
         "residual_px_median": round(float(kept["residual_px"].median()), 3) if len(kept) else None,

@@ -183,7 +183,7 @@ def _tell(plan: MosaicPlan, found: Found, solution: Solution, what: tuple[list[s
     slide_fields = fields_of_plan(plan)
     names = [one.file for one in slide_fields]
     edges = quality.edge_table(names, found.setting.said, found.edges, solution, null=found.null)
-    fields = quality.field_table(slide_fields, solution, laid, status, light)
+    fields = quality.field_table(slide_fields, solution, laid, status, light, quality.groups(solution, found.edges))
     beside = Path(plan.beside)
     replace_file(beside / "edges.csv", quality.csv_bytes(edges))
     replace_file(beside / "edges.parquet", quality.parquet_bytes(edges))
