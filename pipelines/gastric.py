@@ -80,6 +80,7 @@ class GateSection(Config):
     max_stain_deg: Annotated[float, Field(ge=0, le=90, description="angle of stains to H&E, degrees")] = 25.0
     min_focus: Annotated[float, Field(ge=0, description="median focus of kept tiles")] = 0.08
     max_distance: Annotated[float, Field(gt=0, description="lower quartile of feature distances")] = 0.5
+    max_damaged: Annotated[float, Field(ge=0, le=1, description="share of the tissue that could not be decoded")] = 0.05
 
 
 class GastricConfig(Config):
@@ -123,12 +124,15 @@ def build(config: str) -> Pipeline:
     return Pipeline(
         "gastric", steps, rule,
         mpp=c.tile.mpp, tile=c.tile.size, unit=c.tile.unit, plane=c.slide.plane, icc=c.slide.icc,
+        damaged=c.slide.damaged,
     )  # fmt: skip
 
 
 def _tissue(c: GastricConfig) -> Map:
     mask = tissue.mask(scale=c.tissue.scale, method=c.tissue.method)
-    return Map("tissue", (mask,), keep=("tissue", "tissue_share"), scale=c.tissue.scale, kept_only=False)
+    lost = tissue.undecoded(name="tissue_damaged")
+    kept = ("tissue", "tissue_share", "tissue_damaged")
+    return Map("tissue", (mask, lost), keep=kept, scale=c.tissue.scale, kept_only=False)
 
 
 def _fit(c: GastricConfig) -> Stage:
@@ -145,8 +149,9 @@ def _tiles(c: GastricConfig) -> Map:
         positive=c.lesion.positive,
         **_how(c),
     )
-    kept = ("focus", "features", "class_prob", "positive_sum", "positive_mean", "probability")
-    return Map("tiles", (deblur.focus(), normal, *_sharper(c), network), keep=kept, batch=c.network.batch)
+    kept = ("damaged", "focus", "features", "class_prob", "positive_sum", "positive_mean", "probability")
+    stages = (tissue.undecoded(), deblur.focus(), normal, *_sharper(c), network)
+    return Map("tiles", stages, keep=kept, batch=c.network.batch)
 
 
 def _sharper(c: GastricConfig) -> tuple[Stage, ...]:
@@ -172,6 +177,7 @@ def _gate(c: GastricConfig) -> Stage:
 def _finish(c: GastricConfig) -> tuple[Finish, ...]:
     cards = (weights.find(c.network.weights, VNET).card, weights.find(c.graph.weights, GCN).card)
     said = {"trained": all(card.trained for card in cards), "notices": sorted({card.notice for card in cards})}
+    said |= {"max_damaged": c.gate.max_damaged}
     regions = {"threshold": c.lesion.threshold, "min_area_um2": c.lesion.min_area_um2}
     return (
         Finish("verdict", "wsipipe.report.verdict:verdict", said),

@@ -46,6 +46,9 @@ class SlideSection(Config):
     icc: Annotated[Literal["record", "ignore", "apply"], Field(description="what the file's ICC profile is for")] = (
         "record"
     )
+    damaged: Annotated[
+        Literal["mask", "fail"], Field(description="native tiles that cannot be decoded: white and recorded, or fail")
+    ] = "mask"
 
 
 class TileSection(Config):

@@ -75,6 +75,7 @@ class Spec:
 
 RGB = Spec("rgb", (None, None, 3), "uint8", "grey", about="pixels of the tile's read box, 0 black to 255 white")
 INSIDE = Spec("inside", (2,), "int32", "px", about="height and width of the part of the tile inside the plane")
+DAMAGED = Spec("damaged", about="share of the tile, 0 to 1, that the file could not give: those pixels are white")
 OVERVIEW = Spec("overview", (None, None, 3), "uint8", "grey", scope="slide", about="the whole slide, small")
 
 

@@ -15,6 +15,7 @@ import pytest
 import tifffile
 
 from tests.pipelines.running import CONFIG, write_slide, wsipipe
+from wsipipe.store import published
 
 pytestmark = pytest.mark.timeout(600)  # whole runs, also on a machine that is busy otherwise
 
@@ -24,7 +25,6 @@ BAD = {
     "zero.svs": ("SlideOpenError", "the file is empty (0 bytes), copy it again"),
     "truncated.tif": ("SlideOpenError", "copy"),
     "magic.tif": ("SlideOpenError", "no reader takes it"),
-    "corrupt.tif": ("SlideReadError", "copy"),
     "no-mpp.tif": ("MppError", "stores no mpp"),
     "huge-mpp.tif": ("MppError", "--mpp-policy assume:0.5"),
     "locked.tif": ("SlideOpenError", "permission denied, change the file's rights"),
@@ -102,7 +102,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 def test_all_are_told_of(told: Told) -> None:
-    assert len(told.rows) == GOOD + 2 + len(BAD) == 20
+    assert len(told.rows) == GOOD + 3 + len(BAD) == 20
     assert told.code == 3
     assert told.err == ""
 
@@ -112,6 +112,16 @@ def test_a_good_one_is_done(told: Told, name: str) -> None:
     row = told.rows[name]
     assert (row["status"], row["reason"]) == ("done", "untrained"), row  # the tiny network has random weights
     assert int(str(row["tiles"])) > 0
+
+
+def test_a_tile_that_cannot_be_decoded_is_white_and_recorded(told: Told) -> None:
+    row = told.rows["corrupt.tif"]
+    assert (row["status"], row["category"]) == ("done", None)
+    assert str(row["reason"]).startswith("damaged: ")
+    record = published.marked(told.out / f"{row['id']}.zarr")["record"]
+    assert record["damaged"]["tiles"] >= 1
+    assert 0.05 < record["damaged"]["share"] < 0.5
+    assert "partly white" in record["notices"][-1]
 
 
 def test_glass_is_done_and_says_that_there_is_no_tissue(told: Told) -> None:

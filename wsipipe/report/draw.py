@@ -32,8 +32,9 @@ MAP_PX = 2000
 
 
 def draw(
-    context: Context, *, threshold: float, min_area_um2: float, trained: bool, notices: Sequence[str] = ()
-) -> dict[str, Any]:
+    context: Context, *, threshold: float, min_area_um2: float, trained: bool, notices: Sequence[str] = (),
+    max_damaged: float = 1.0,
+) -> dict[str, Any]:  # fmt: skip
     """Draw a slide's pictures; nothing is done where the slide is published and they are there.
 
     Parameters
@@ -44,6 +45,7 @@ def draw(
         What counts as a suspected region, as `wsipipe.report.publish.publish` has it.
     trained : bool
     notices : sequence of str
+    max_damaged : float
         As `wsipipe.report.verdict.verdict` has them; the notices stand on every picture.
     """
     folder = context.work.pictures
@@ -53,7 +55,7 @@ def draw(
     folder.mkdir(parents=True, exist_ok=True)
     for old in (*folder.glob("tile-*.png"), *folder.glob(STAIN)):
         old.unlink()
-    record = verdict(context, trained=trained, notices=notices)
+    record = verdict(context, trained=trained, notices=notices, max_damaged=max_damaged)
     found = suspected(context, threshold=threshold, min_area_um2=min_area_um2)
     save_png(folder / OVERVIEW, _overview(context, record, [region.polygon for region in found]))
     for rank, pixels in enumerate(_tiles(context, threshold), 1):

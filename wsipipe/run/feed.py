@@ -47,18 +47,20 @@ def unit_ids(work: SlideWork, kind: Map, unit: int) -> NDArray[np.int64]:
 
 
 def unit_batches(work: SlideWork, kind: Map, grid: Grid, unit: int, ids: NDArray[np.int64]) -> Iterator[Batch]:
-    """Pixels of these tiles and how much of each lies inside the plane, batch by batch."""
+    """Pixels of these tiles, how much of each lies inside the plane and is damaged, batch by batch."""
     plane = work.job.recipe.build().plane
     if kind.scale > 1:
         every, rgb = pixels.read_unit(work.slide(), work.frame, grid, unit, scale=kind.scale, plane=plane)
         wanted = np.isin(every, ids)
-        yield {"rgb": rgb[wanted], "inside": _inside(grid, every[wanted])}
+        lost = pixels.damaged(work.slide(), work.frame, work.grid, every[wanted], scale=kind.scale, plane=plane)
+        yield {"rgb": rgb[wanted], "inside": _inside(grid, every[wanted]), "damaged": lost}
         return
     side = grid.tile + 2 * grid.halo
     again = np.empty((min(kind.batch, len(ids)), side, side, 3), np.uint8)
     for part in pixels.batches(ids, kind.batch):
         rgb = pixels.read_tiles(work.slide(), work.frame, grid, ids[part], plane=plane, out=again)
-        yield {"rgb": rgb, "inside": _inside(grid, ids[part])}
+        lost = pixels.damaged(work.slide(), work.frame, work.grid, ids[part], plane=plane)
+        yield {"rgb": rgb, "inside": _inside(grid, ids[part]), "damaged": lost}
 
 
 def own(made: NDArray[Any], rgb: NDArray[Any]) -> NDArray[Any]:

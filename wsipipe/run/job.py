@@ -89,7 +89,8 @@ class SlideWork:
 
     def slide(self) -> Slide:
         """The slide, opened once per process."""
-        return opened(self.source, self.mpp, self.job.recipe.build().icc)
+        pipeline = self.job.recipe.build()
+        return opened(self.source, self.mpp, pipeline.icc, pipeline.damaged)
 
     def without(self, step: int, units: tuple[int, ...]) -> SlideWork:
         """The same slide without these units of a map step; what is computed from it is kept apart by its key."""

@@ -60,6 +60,16 @@ def read_unit(
     return ids, np.stack(cut)
 
 
+def damaged(
+    slide: Slide, frame: Frame, grid: Grid, ids: NDArray[np.int64], *, scale: int = 1, plane: int = 0
+) -> NDArray[np.float32]:
+    """Share of each tile (without its halo) that could not be decoded, (N,); asked after the tiles were read."""
+    inner = [Box(*(int(side) for side in box)) for box in grid.write_boxes(ids)]
+    if scale > 1:
+        frame, inner = _coarser(slide, frame, scale), [box.shrink(scale) for box in inner]
+    return np.array([slide.damaged(box, frame=frame, plane=plane) for box in inner], np.float32)
+
+
 def read_overview(slide: Slide, frame: Frame, *, longest_px: int, plane: int = 0) -> tuple[Pixels, int]:
     """The whole plane at the finest power-of-two scale whose longer side is at most `longest_px`.
 

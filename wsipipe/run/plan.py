@@ -19,8 +19,9 @@ from wsipipe import __version__
 from wsipipe.errors import ChainError
 from wsipipe.grid import Frame, Grid
 from wsipipe.slide.base import Slide
+from wsipipe.slide.damage import Damaged
 from wsipipe.slide.icc import Icc
-from wsipipe.stage import INSIDE, OVERVIEW, RGB, Chain, Spec, Stage, chain, digest, resolve
+from wsipipe.stage import DAMAGED, INSIDE, OVERVIEW, RGB, Chain, Spec, Stage, chain, digest, resolve
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import LAYOUT_VERSION
 
@@ -190,6 +191,8 @@ class Pipeline:
         Which plane of the slide is worked on.
     icc : {"record", "ignore", "apply"}
         What the file's ICC profile is for; ``apply`` is in every key, by the reader's name.
+    damaged : {"fail", "mask"}
+        Whether a native tile that cannot be decoded fails the slide, or is left white and recorded.
     scale : Scale, optional
         In place of the mpp of files and slide lists.
     smaller : bool
@@ -204,6 +207,7 @@ class Pipeline:
     unit: int = 8
     plane: int = 0
     icc: Icc = "record"
+    damaged: Damaged = "fail"
     scale: Scale | None = None
     smaller: bool = False
 
@@ -296,7 +300,7 @@ def library_versions() -> dict[str, str]:
 
 def _pixels(step: Step) -> tuple[Spec, ...]:
     if isinstance(step, Map):
-        return RGB, INSIDE
+        return RGB, INSIDE, DAMAGED
     if isinstance(step, Reduce):
         return (RGB, TILE_ID) if step.sample else (TILE_ID,)
     return ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from wsipipe.errors import ConfigError, MppError
 from wsipipe.slide import open_slide
 from wsipipe.slide.base import Slide, SlideInfo
+from wsipipe.slide.damage import Damaged
 from wsipipe.slide.icc import Icc
 from wsipipe.units import is_sane
 
@@ -107,17 +108,17 @@ def true_mpp(source: Source, stored: float | None, policy: MppPolicy) -> float |
 
 
 _LOCK = threading.RLock()
-_OPEN: OrderedDict[tuple[Source, float | None, str], Slide] = OrderedDict()
+_OPEN: OrderedDict[tuple[Source, float | None, str, str], Slide] = OrderedDict()
 
 
-def opened(source: Source, mpp: float | None, icc: Icc = "record") -> Slide:
+def opened(source: Source, mpp: float | None, icc: Icc = "record", damaged: Damaged = "fail") -> Slide:
     """The slide of a source, opened once per process; the least recently used beyond four is let go."""
-    key = (source, mpp, icc)
+    key = (source, mpp, icc, damaged)
     with _LOCK:
         if key in _OPEN:
             _OPEN.move_to_end(key)
             return _OPEN[key]
-        _OPEN[key] = open_slide(source.path, mpp=mpp, scene=source.scene, icc=icc)
+        _OPEN[key] = open_slide(source.path, mpp=mpp, scene=source.scene, icc=icc, damaged=damaged)
         while len(_OPEN) > MOST_OPEN:
             _OPEN.popitem(last=False)  # not closed here: another thread may still be reading; the last reader frees it
         return _OPEN[key]

@@ -54,12 +54,12 @@ def prepare(job: Job, source: Source) -> SlideWork | None:
         Where the slide cannot be opened, has no mpp, or is smaller than a tile.
     """
     pipeline = job.recipe.build()
-    found = opened(source, None, pipeline.icc)
+    found = opened(source, None, pipeline.icc, pipeline.damaged)
     info = found.info
     mpp = pipeline.scale.mpp(found) if pipeline.scale else true_mpp(source, stored_mpp(info), job.policy)
     if mpp is None:
         return None
-    slide = opened(source, mpp, pipeline.icc)
+    slide = opened(source, mpp, pipeline.icc, pipeline.damaged)
     frame = choose_frame(slide.info.frames(), pipeline.mpp)
     _check_size(frame, 1 if pipeline.smaller else pipeline.tile)
     made = keys(pipeline, frame, fingerprint=info.fingerprint, reader=info.reader, declared=source.declared)

@@ -156,6 +156,13 @@ class Slide(Protocol):
         """Write what `read` gives to `out`, ``(height, width, channel)`` of ``info.dtype``: a tile of a batch."""
         ...
 
+    def damaged(self, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0) -> float:
+        """Share of a box, 0 to 1, that could not be decoded and is white; asked after it was read.
+
+        0 unless the slide was opened with ``damaged="mask"``: without it, what cannot be decoded raises.
+        """
+        ...
+
     def close(self) -> None:
         """Give back files and memory; reading afterwards raises."""
         ...

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from wsipipe.errors import SlideOpenError
 from wsipipe.slide.base import Slide
+from wsipipe.slide.damage import Damaged
 from wsipipe.slide.icc import Icc
 from wsipipe.slide.reader import Reader
 from wsipipe.store.place import is_remote
@@ -41,7 +42,10 @@ _ORDERS: dict[str, tuple[str, ...]] = {
 }
 
 
-def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None = None, icc: Icc = "record") -> Slide:
+def open_slide(
+    path: str | Path, *, mpp: float | None = None, scene: int | None = None, icc: Icc = "record",
+    damaged: Damaged = "fail",
+) -> Slide:  # fmt: skip
     """Open a slide, a picture or an OME-Zarr image, whatever reader it takes.
 
     Parameters
@@ -55,6 +59,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None 
         Which picture of a file with several; needed there.
     icc : {"record", "ignore", "apply"}
         With ``apply`` pixels are given in sRGB, by the ICC profile that the file carries; else as they are stored.
+    damaged : {"fail", "mask"}
+        With ``mask`` native tiles of a TIFF that cannot be decoded are white, and `Slide.damaged` tells of them.
 
     Returns
     -------
@@ -74,6 +80,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None, scene: int | None 
         slide.replace_mpp(mpp)
     if icc == "apply":
         slide.to_srgb()
+    if damaged == "mask":
+        slide.mask_damage()
     return slide
 
 

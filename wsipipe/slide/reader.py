@@ -18,12 +18,14 @@ import numpy as np
 from wsipipe.errors import MppError, SlideOpenError, SlideReadError
 from wsipipe.grid import Box, Frame, source_level
 from wsipipe.slide.base import Pixels, SlideInfo
+from wsipipe.slide.damage import Damage
 from wsipipe.slide.icc import ToSrgb
 from wsipipe.slide.resample import fill_area
 from wsipipe.units import SANE_MPP, Mpp, is_sane
 
 if TYPE_CHECKING:
     from wsipipe.slide.cache import Copy
+    from wsipipe.slide.tiled import TiffTiles
 
 
 class Reader:
@@ -88,6 +90,30 @@ class Reader:
             self._colour = ToSrgb(self._info.icc, subject=self._subject)
             self._info = replace(self._info, reader=f"{self._info.reader}; ICC to sRGB")
 
+    def mask_damage(self) -> None:
+        """Leave native tiles that cannot be decoded white from now on, and tell of them by `damaged`.
+
+        `open_slide` does, before anyone else has the slide. Only where native tiles are decoded directly (`tiled`,
+        `whole`); other readers go on to raise. ``info.reader`` says so, and with it the keys of all that is computed.
+        """
+        tiles = self._native_tiles()
+        if tiles is not None:
+            tiles.damage = Damage()
+            self._info = replace(self._info, reader=f"{self._info.reader}; damage masked")
+
+    def damaged(self, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0) -> float:
+        """Share of a box that was read and could not be decoded; see `wsipipe.slide.base.Slide.damaged`."""
+        tiles = self._native_tiles()
+        if tiles is None or tiles.damage is None:
+            return 0.0
+        stored = self._level_of(frame, level)
+        if stored is not None:
+            return tiles.damage.share(stored, plane, box)
+        assert frame is not None
+        source, ratio = self._finer(frame)
+        edges = (box.y * ratio, box.x * ratio, box.y1 * ratio, box.x1 * ratio)
+        return tiles.damage.share(source, plane, Box.from_edges(*(int(edge) for edge in edges)))
+
     def read(self, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0) -> Pixels:
         """Pixels of `box`; see `wsipipe.slide.base.Slide.read`."""
         out = np.empty((*box.shape, self._info.channels), self._info.dtype)
@@ -135,6 +161,10 @@ class Reader:
     def _into(self, out: Pixels, level: int, box: Box, plane: int) -> None:
         """The same, written to `out`. A reader defines one of the two: this one, where it spares a copy."""
         out[...] = self._pixels(level, box, plane)
+
+    def _native_tiles(self) -> TiffTiles | None:
+        """The file's own tiles, where they are decoded directly."""
+        return None
 
     def _release(self) -> None:
         """Give back what is held; called once."""

@@ -20,6 +20,7 @@ import tifffile
 from wsipipe.errors import SlideOpenError, SlideReadError
 from wsipipe.grid import Box
 from wsipipe.slide.base import Pixels, SlideInfo
+from wsipipe.slide.damage import Damage
 from wsipipe.slide.identity import file_fingerprint, scene_fingerprint, slide_id
 from wsipipe.slide.native import DECODE_ERRORS, TileCache, assemble
 from wsipipe.slide.reader import Reader, brief, choose_scene
@@ -41,6 +42,8 @@ class TiffTiles:
     def __init__(self, path: Path, scene: Scene, samples: Samples) -> None:
         self._path, self._scene, self._samples = path, scene, samples
         self._cache = TileCache()
+        self.damage: Damage | None = None
+        """Where failed tiles are noted and left white; without it they are errors."""
         self._file = os.open(path, os.O_RDONLY)
         self._close = weakref.finalize(self, os.close, self._file)
 
@@ -58,14 +61,15 @@ class TiffTiles:
             part = out[..., channel * step : (channel + 1) * step]
             assemble(part, box, stored.tile, partial(self._tile, level, plane, channel), fill=self._samples.fill)
 
-    def middle(self, level: int) -> Box | None:
-        """The box of the tile in the middle of a level; None where the file leaves out tiles of it."""
+    def samples(self, level: int) -> list[Box]:
+        """Boxes of the tile in the middle of a level and of four others; none where the file leaves out tiles of it."""
         stored = self._scene.levels[level]
         if any(0 in page.counts or len(page.counts) < stored.tiles[0] * stored.tiles[1] for page in stored.pages[0]):
-            return None
-        row, column = (count // 2 for count in stored.tiles)
-        box = Box(row * stored.tile[0], column * stored.tile[1], *stored.tile)
-        return box.intersect(Box(0, 0, *stored.shape))
+            return []
+        places = ((1 / 2, 1 / 2), (1 / 4, 1 / 4), (3 / 4, 3 / 4), (1 / 4, 3 / 4), (3 / 4, 1 / 4))
+        cells = [[int(count * part) for count, part in zip(stored.tiles, at, strict=True)] for at in places]
+        boxes = [Box(row * stored.tile[0], column * stored.tile[1], *stored.tile) for row, column in cells]
+        return [box.intersect(Box(0, 0, *stored.shape)) for box in boxes]
 
     def _tile(self, level: int, plane: int, channel: int, row: int, column: int, keep: bool) -> Pixels | None:
         stored = self._scene.levels[level]
@@ -76,6 +80,9 @@ class TiffTiles:
         try:
             return self._cache.get(key, partial(self._decoded, stored, page, index), keep=keep)
         except DECODE_ERRORS as exc:
+            if self.damage is not None:
+                self.damage.add(level, plane, Box(row * stored.tile[0], column * stored.tile[1], *stored.tile))
+                return None
             raise SlideReadError(
                 f"decoding tile row {row}, column {column} of level {level}, plane {plane}: {brief(exc)}: "
                 "the file is damaged there, copy or export it again",
@@ -115,6 +122,9 @@ class TiledSlide(Reader):
 
     def _into(self, out: Pixels, level: int, box: Box, plane: int) -> None:
         self._tiles.fill(out, level, box, plane)
+
+    def _native_tiles(self) -> TiffTiles:
+        return self._tiles
 
     def _release(self) -> None:
         self._tiles.close()

@@ -75,7 +75,7 @@ class WholeSlide(Reader):
             out[part.slices(box)] = self._region(level, region)[part.slices(region)]
 
     def _is_native(self, level: int) -> bool:
-        """Whether the level's native tiles are what OpenSlide shows; compared once, at the middle tile."""
+        """Whether the level's native tiles are what OpenSlide shows; compared once, at a sound tile near the middle."""
         with self._comparing:
             if level not in self._native:
                 self._native[level] = self._info.vendor in NATIVE_VENDORS and self._same(level)
@@ -83,15 +83,16 @@ class WholeSlide(Reader):
 
     def _same(self, level: int) -> bool:
         assert self._tiles is not None
-        box = self._tiles.middle(level)
-        if box is None:
-            return False
-        native = np.empty((*box.shape, 3), np.uint8)
-        try:
-            self._tiles.fill(native, level, box, 0)
-            return bool(np.array_equal(native, self._region(level, box)))
-        except SlideReadError:
-            return False
+        for box in self._tiles.samples(level):
+            native = np.empty((*box.shape, 3), np.uint8)
+            try:
+                self._tiles.fill(native, level, box, 0)
+                shown = self._region(level, box)
+            except SlideReadError:
+                continue  # damaged there: another one tells
+            if self._tiles.damage is None or not self._tiles.damage.share(level, 0, box):
+                return bool(np.array_equal(native, shown))
+        return False
 
     def _region(self, level: int, box: Box) -> Pixels:
         handle, scale = self._handle, self._ratios[level]
@@ -116,6 +117,9 @@ class WholeSlide(Reader):
         with self._renewing:
             if self._handle is broken:
                 self._handle = openslide.OpenSlide(self._path)
+
+    def _native_tiles(self) -> TiffTiles | None:
+        return self._tiles
 
     def _release(self) -> None:
         self._handle.close()
