@@ -228,7 +228,7 @@ def test_a_checked_page_survives_json() -> None:
 
 def test_known_keys_are_dotted_and_in_order() -> None:
     keys = config.known_keys(Page)
-    assert keys[:4] == ["slide.mpp_policy", "slide.plane", "slide.icc", "tile.size"]
+    assert keys[:5] == ["slide.mpp_policy", "slide.plane", "slide.icc", "slide.damaged", "tile.size"]
     assert keys[-2:] == ["offset", "seed"]
 
 

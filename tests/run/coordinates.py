@@ -47,6 +47,9 @@ class CoordinateSlide:
         found[(y < 0) | (x < 0) | (y >= frame.shape[0]) | (x >= frame.shape[1])] = 255
         return found[..., : self.channels].astype(self.dtype)
 
+    def damaged(self, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0) -> float:
+        return 0.0
+
     def read_into(
         self, out: Pixels, box: Box, *, frame: Frame | None = None, level: int | None = None, plane: int = 0
     ) -> None:

@@ -25,7 +25,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
     asked: list[tuple[Any, ...]] = []
 
     def open_slide(
-        path: str, *, mpp: float | None = None, scene: int | None = None, icc: str = "record"
+        path: str, *, mpp: float | None = None, scene: int | None = None, icc: str = "record", damaged: str = "fail"
     ) -> CoordinateSlide:
         asked.append((path, mpp, scene))
         if path == "broken":
