@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wsipipe.cli import phantom_fundus
+from wsipipe.cli import phantom_fundus, phantom_microscope
 
 EXAMPLES = (
     "Examples: `wsipipe phantom gastric slides/ --slides 8 --seed 1` · "
@@ -41,3 +41,5 @@ def gastric(
 
 
 app.command("fundus", epilog=phantom_fundus.EXAMPLES)(phantom_fundus.fundus)
+app.command("fields", epilog=phantom_microscope.FIELDS_EXAMPLES)(phantom_microscope.fields)
+app.command("movie", epilog=phantom_microscope.MOVIE_EXAMPLES)(phantom_microscope.movie)

@@ -32,7 +32,7 @@ def track(
     gap: Annotated[int, typer.Option("--gap", min=0, help="Frames that an object may not be seen.")] = 3,
     linker: Annotated[str, typer.Option("--linker", help="trackpy or laptrack.")] = "trackpy",
     divide: Annotated[bool, typer.Option("--divide", help="Objects divide and merge (laptrack).")] = False,
-    deblur: Annotated[str, typer.Option("--deblur", help="none, wiener or richardson_lucy, frame by frame.")] = "none",
+    deblur: Annotated[str, typer.Option("--deblur", help="none, wiener, richardson_lucy, network.")] = "none",
     least: Annotated[int, typer.Option("--least", min=1, help="Detections of a track that is kept.")] = 2,
 ) -> None:
     """Follow objects from frame to frame; speed, displacement, straightness, MSD and activity in um and seconds."""
@@ -58,6 +58,11 @@ def sharpened(movie: Any, method: str) -> Any:
     from wsipipe.deblur import restore
     from wsipipe.track.picture import shown
 
+    if method == "network":
+        from wsipipe.deblur.network import deblurring
+
+        route = deblurring()
+        return np.stack([route.restore(shown(frame))[0].rgb for frame in movie])
     stage = restore(method=method)  # type: ignore[arg-type]
     halo = [(stage.halo, stage.halo)] * 2 + [(0, 0)]
     cut = slice(stage.halo, -stage.halo or None)
