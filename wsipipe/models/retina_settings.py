@@ -56,16 +56,19 @@ DUAL_BRANCH_PRESETS = {
     "light": DualBranchConfig(
         width=24, detail=8, decoder=(64, 48, 32, 24, 8), enhancer=(64, 48, 32, 24, 8), refine=(8, 16, 32)
     ),
+    "slim": DualBranchConfig(
+        width=24, detail=8, decoder=(64, 48, 32, 24, 8), enhancer=(64, 48, 32, 24, 8), refine=()
+    ),
     "resnet18": DualBranchConfig(width=64, decoder=_SLIM, enhancer=_SLIM, refine=()),
     "tiny": DualBranchConfig(
         width=8, blocks=(1, 1, 1, 1), detail=4, decoder=(8, 8, 8, 8, 4), enhancer=(8, 8, 8, 8, 4), refine=(4, 8)
     ),
 }
 """``standard`` is the default; ``plain`` the same without refinement; ``light`` a third of its operations, for training
-without a GPU; ``resnet18`` the source's full width, whose encoder takes published weights; ``tiny`` is for tests of the
-mechanics."""
+without a GPU, and ``slim`` the same without refinement; ``resnet18`` the source's full width, whose encoder takes
+published weights; ``tiny`` is for tests of the mechanics."""
 
-PresetName = Literal["standard", "plain", "light", "resnet18", "tiny"]
+PresetName = Literal["standard", "plain", "light", "slim", "resnet18", "tiny"]
 
 DUAL_BRANCH = {
     name: Architecture(name="dual_branch", config=config.model_dump(mode="json"))
