@@ -172,3 +172,14 @@ def test_impossible_weights_are_refused():
     for wrong in ({"constants": "some"}, {"mask_by": "thawed"}, {"rec": -1.0}):
         with pytest.raises(ConfigError, match="correct them"):
             Weights(**wrong)
+
+
+def test_separation_counts_vessels_only_and_is_a_cross_entropy() -> None:
+    logits, label = torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
+    label[0, 0, 0, 0] = label[0, 1, 0, 1] = 1
+    logits[0, :2, 1] = torch.tensor([9.0, -9.0])[:, None]  # no vessel: of no account
+    logits[0, 0, 0, 0] = 2.0
+    counts = torch.ones_like(label)
+    expected = (math.log(1 + math.exp(-2)) + math.log(2)) / 2
+    assert float(separation_loss(logits, label, counts)) == pytest.approx(expected, rel=1e-6)
+    assert float(separation_loss(logits, torch.zeros_like(label), counts)) == 0

@@ -63,6 +63,7 @@ class RetinaLossSection(Config):
     vein: Annotated[float, Field(ge=0, description="μ of veins")] = 0.3
     vessel: Annotated[float, Field(ge=0, description="μ of all vessels")] = 0.4
     positive: Annotated[Positive, Field(description="factor of the all-vessels channel's positive term; 1: source")] = 1
+    separate: Annotated[float, Field(ge=0, description="of artery against vein on vessels only; 0: the source")] = 0.0
     first: Annotated[float, Field(ge=0, description="weight of the answer before refinement")] = 0.5
     constants: Annotated[Literal["printed", "usual"], Field(description="C1, C2 of the similarity")] = "printed"
     window: Annotated[int, Field(ge=0, le=63, description="0: one similarity per patch, as printed")] = 0

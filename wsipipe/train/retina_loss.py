@@ -34,7 +34,7 @@ class Weights:
     ``rec``, ``ssim``, ``mask`` are λ1, λ2, λ3; λ3 is missing in our copy of the source, so 0.4 is assumed. ``first`` is
     the weight of the answer before refinement. ``positive`` multiplies the positive term of the all-vessels
     channel: 1 is the source, more finds more vessels. ``segment`` 0 leaves the cross-entropy out (the first stage of
-    enhance-then-segment).
+    enhance-then-segment). ``separate`` is ours: the weight of `separation_loss`, 0 in the source.
     """
 
     segment: float = 1.0
@@ -44,13 +44,14 @@ class Weights:
     mu: tuple[float, float, float] = MU
     first: float = 0.5
     positive: float = 1.0
+    separate: float = 0.0
     constants: str = "printed"
     window: int = 0
     mask_by: str = "frozen"
 
     def __post_init__(self) -> None:
         known = self.constants in CONSTANTS and self.mask_by in MASKS
-        if not known or min(self.segment, self.rec, self.ssim, self.mask, self.first, self.positive, *self.mu) < 0:
+        if not known or min(self.segment, self.rec, self.ssim, self.mask, self.first, self.positive, self.separate, *self.mu) < 0:
             raise ConfigError(
                 f"weights of 0 or more, constants of {', '.join(CONSTANTS)} and a mask loss by {' or '.join(MASKS)} "
                 f"are needed, got {self}: correct them",
@@ -100,6 +101,24 @@ def bce_loss(
     each = F.binary_cross_entropy_with_logits(logits, label, pos_weight=factor, reduction="none")
     mean = (each * counts).sum(dim=(0, 2, 3)) / counts.sum(dim=(0, 2, 3)).clamp_min(1)
     total: Tensor = (mean * logits.new_tensor(tuple(mu))).sum()
+    return total
+
+
+def separation_loss(logits: Tensor, label: Tensor, counts: Tensor) -> Tensor:
+    """Cross-entropy of artery against vein over the pixels that are one of them (ours).
+
+    L_BCE is a mean over all pixels, one in ten of which is a vessel: it learns where vessels are long before it learns
+    which they are. Here only that counts.
+
+    Parameters
+    ----------
+    logits, label, counts : (N, 3, height, width)
+        As `bce_loss` takes them; the artery's logit less the vein's is the logit of an artery.
+    """
+    known = (label[:, :2].sum(dim=1) >= 0.5).to(logits.dtype) * counts[:, 0]
+    share = label[:, 0] / label[:, :2].sum(dim=1).clamp_min(1e-6)
+    each = F.binary_cross_entropy_with_logits(logits[:, 0] - logits[:, 1], share, reduction="none")
+    total: Tensor = (each * known).sum() / known.sum().clamp_min(1)
     return total
 
 
@@ -194,6 +213,10 @@ def dual_loss(network: DualBranch, x: Tensor, truth: Truth, weights: Weights) ->
         last, first = network.segmentation(maps)
         parts["bce"] = _segmentation(last, first, truth, weights)
         total = total + weights.segment * parts["bce"]
+        if weights.separate:
+            both = [separation_loss(one, truth.label, truth.counts) for one in ((last,) if first is last else (last, first))]
+            parts["separate"] = sum(both[1:], start=both[0]) / len(both)
+            total = total + weights.separate * parts["separate"]
     if weights.enhances and network.enhancement is not None:
         restored = network.enhancement(maps)
         parts |= _enhancement(network, maps, restored, last, truth, weights)

@@ -67,5 +67,6 @@ def weights_of(loss: RetinaLossSection) -> Weights:
     return Weights(
         segment=loss.segment, rec=loss.rec, ssim=loss.ssim, mask=loss.mask,
         mu=(loss.artery, loss.vein, loss.vessel), first=loss.first, positive=loss.positive,
+        separate=loss.separate,
         constants=loss.constants, window=loss.window, mask_by=loss.mask_by,
     )  # fmt: skip
