@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from wsipipe.train.retina_loss import (
     dual_loss,
     mask_loss,
     rec_loss,
+    separation_loss,
     ssim,
     ssim_loss,
 )

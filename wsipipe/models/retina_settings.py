@@ -56,9 +56,7 @@ DUAL_BRANCH_PRESETS = {
     "light": DualBranchConfig(
         width=24, detail=8, decoder=(64, 48, 32, 24, 8), enhancer=(64, 48, 32, 24, 8), refine=(8, 16, 32)
     ),
-    "slim": DualBranchConfig(
-        width=24, detail=8, decoder=(64, 48, 32, 24, 8), enhancer=(64, 48, 32, 24, 8), refine=()
-    ),
+    "slim": DualBranchConfig(width=24, detail=8, decoder=(64, 48, 32, 24, 8), enhancer=(64, 48, 32, 24, 8), refine=()),
     "resnet18": DualBranchConfig(width=64, decoder=_SLIM, enhancer=_SLIM, refine=()),
     "tiny": DualBranchConfig(
         width=8, blocks=(1, 1, 1, 1), detail=4, decoder=(8, 8, 8, 8, 4), enhancer=(8, 8, 8, 8, 4), refine=(4, 8)

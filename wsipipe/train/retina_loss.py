@@ -51,7 +51,10 @@ class Weights:
 
     def __post_init__(self) -> None:
         known = self.constants in CONSTANTS and self.mask_by in MASKS
-        if not known or min(self.segment, self.rec, self.ssim, self.mask, self.first, self.positive, self.separate, *self.mu) < 0:
+        if (
+            not known
+            or min(self.segment, self.rec, self.ssim, self.mask, self.first, self.positive, self.separate, *self.mu) < 0
+        ):
             raise ConfigError(
                 f"weights of 0 or more, constants of {', '.join(CONSTANTS)} and a mask loss by {' or '.join(MASKS)} "
                 f"are needed, got {self}: correct them",
@@ -214,7 +217,9 @@ def dual_loss(network: DualBranch, x: Tensor, truth: Truth, weights: Weights) ->
         parts["bce"] = _segmentation(last, first, truth, weights)
         total = total + weights.segment * parts["bce"]
         if weights.separate:
-            both = [separation_loss(one, truth.label, truth.counts) for one in ((last,) if first is last else (last, first))]
+            both = [
+                separation_loss(one, truth.label, truth.counts) for one in ((last,) if first is last else (last, first))
+            ]
             parts["separate"] = sum(both[1:], start=both[0]) / len(both)
             total = total + weights.separate * parts["separate"]
     if weights.enhances and network.enhancement is not None:
