@@ -43,7 +43,7 @@ weights: install  ## the gastric weights that ship, trained anew and put in thei
 	$(BIN)/wsipipe train gastric-slides --out $(WEIGHTS)/slides --install
 
 test: install  ## the tests, with their coverage; JOBS=2 files at a time
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations=30 --cov --cov-report=term:skip-covered
 
 torture: install  ## 200 random kill -9s over small batches; the same bytes afterwards (40 minutes or more)
 	$(BIN)/python -m tests.benchmarks.kill
