@@ -65,6 +65,7 @@ def tile_seconds(job: Job, *, rounds: int = 2) -> float:
     given: Batch = {
         "rgb": rng.integers(0, 255, (batch, side, side, 3)).astype(np.uint8),
         "inside": np.full((batch, 2), pipeline.tile, np.int32),
+        "damaged": np.zeros(batch, np.float32),
     }
     made = {spec.name for stage in chain.stages for spec in stage.outputs}
     given |= {

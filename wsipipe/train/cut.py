@@ -94,7 +94,8 @@ def normalised(work: SlideWork, step: int, ids: NDArray[np.int64]) -> NDArray[np
     for part in pixels.batches(ids, kind.batch):
         rgb = pixels.read_tiles(work.slide(), work.frame, work.grid, ids[part], plane=pipeline.plane)
         inside = work.grid.write_boxes(ids[part])[:, 2:].astype(np.int32)
-        made.append(stages(rgb=rgb, inside=inside, **given)["rgb"])
+        lost = pixels.damaged(work.slide(), work.frame, work.grid, ids[part], plane=pipeline.plane)
+        made.append(stages(rgb=rgb, inside=inside, damaged=lost, **given)["rgb"])
     side = work.grid.tile
     return np.concatenate(made) if made else np.zeros((0, side, side, 3), np.uint8)
 
