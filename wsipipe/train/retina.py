@@ -32,8 +32,6 @@ from wsipipe.train.retina_made import made_cases
 from wsipipe.train.retina_task import Before, RetinaTask, weights_of
 from wsipipe.vessel.network import WORKING_FIELD_PX
 
-NOTICE = "research use; not for clinical use"
-
 
 def train_retina(config: RetinaConfig, out: Path, *, fresh: bool = False, quiet: bool = False) -> Outcome:
     """Train the dual-branch network.
@@ -141,7 +139,7 @@ def _card(config: RetinaConfig, task: RetinaTask, progress: Progress, data: str)
     cost = gflop(deployment(task.module).config, 584, 565)
     return task.card.model_copy(
         update={
-            "made": made, "training_data": data, "notice": NOTICE, "categories": CHANNELS,
+            "made": made, "training_data": data, "notice": config.notice, "categories": CHANNELS,
             "gflop_per_tile": round(cost, 2), "tile_px": config.schedule.crop_px,
         }
     )  # fmt: skip

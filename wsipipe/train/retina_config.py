@@ -108,6 +108,9 @@ class RetinaConfig(Config):
     init: Annotated[str, Field(description="weights to begin from: name or path; '' begins from the seed")] = ""
     encoder: Annotated[str, Field(description="a ResNet-18 as safetensors for the encoder; preset resnet18")] = ""
     before: Annotated[str, Field(description="weights whose enhancement is applied first (two stages); '': none")] = ""
+    notice: Annotated[str, Field(description="what the card asks to be said of every result")] = (
+        "research use; not for clinical use"
+    )
     loss: RetinaLossSection = RetinaLossSection()
     augment: RetinaAugmentSection = RetinaAugmentSection()
     schedule: RetinaScheduleSection = RetinaScheduleSection()
