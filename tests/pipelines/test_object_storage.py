@@ -26,7 +26,7 @@ OUT = "lab/results"
 def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two small made slides."""
     folder = tmp_path_factory.mktemp("far") / "slides"
-    write_slide(folder / "one.tif", 400, seed=1)
+    write_slide(folder / "one.tif", 300, seed=1)
     write_slide(folder / "two words.tif", 300, seed=2)
     return folder
 
@@ -148,7 +148,7 @@ def _missing_slide_fails_alone(bucket: Bucket, rows: Path) -> None:
 def test_dry_run_and_info_of_a_far_slide(uploaded: Bucket) -> None:
     url = f"{uploaded.url}/slides/one.tif"
     told = running.wsipipe("info", url, "--json")
-    assert (told.code, told.json["height"], told.json["mpp"]) == (0, 400, pytest.approx(0.5, rel=0.01))
+    assert (told.code, told.json["height"], told.json["mpp"]) == (0, 300, pytest.approx(0.5, rel=0.01))
     dry = run(url, f"{uploaded.url}/{OUT}", "--dry-run", "--json")
     assert dry.code == 0, dry
     assert dry.json["slides"][0]["tiles"] > 0
