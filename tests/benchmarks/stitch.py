@@ -38,10 +38,13 @@ table, _ = m2stitch.stitch_images(images, rows, cols, row_col_transpose=False, n
 np.save(out, table[['y_pos', 'x_pos']].to_numpy(float))
 """
 ASHLAR = """
-import sys, numpy as np
+import os, sys, json, numpy as np
 from ashlar import fileseries, reg
 folder, out, side, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-reader = fileseries.FileSeriesReader(folder, 'field_x{col:02}_y{row:02}.tif', 0.1, rows, rows, layout='raster',
+os.makedirs(out + '-series')
+for index, name in enumerate(json.load(open(folder + '/truth.json'))['files']):
+    os.symlink(os.path.join(folder, name), f'{out}-series/s_{index:04d}.tif')
+reader = fileseries.FileSeriesReader(out + '-series', 's_{series:4}.tif', 0.1, rows, rows, layout='raster',
                                      direction='horizontal', pixel_size=1)
 edges = reg.EdgeAligner(reader, channel=0, max_shift=40, filter_sigma=0)
 edges.run()
