@@ -21,7 +21,7 @@ from wsipipe.vessel.network import WORKING_FIELD_PX, VesselNetwork, forward, pre
 Pixels = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
-HALOS = (0, 16, 32, 64, 96, 128)
+HALOS = (0, 16, 32, 64, 96, 128, 192, 256)
 SIDE = 32
 """Windows, tiles and halos are multiples of this: the network halves five times."""
 MARGIN_PX = 16
