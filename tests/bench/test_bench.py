@@ -10,7 +10,7 @@ import pytest
 
 from tests.pipelines.running import write_slide, wsipipe
 from wsipipe.bench import figure as module
-from wsipipe.bench import reading, stain
+from wsipipe.bench import network, reading, stain
 from wsipipe.bench.figure import Figure
 from wsipipe.run.pixels import read_tiles
 
@@ -94,3 +94,9 @@ def test_wrong_words(slide: Path) -> None:
     for words, said in ((["speed", slide], "one of read"), (["read"], "give a slide")):
         answer = wsipipe("bench", *words)
         assert (answer.code, said in answer.err) == (2, True), answer
+
+
+def test_the_network_is_timed_beside_a_matrix_product() -> None:
+    made = list(network.figures(peers=False, rounds=1, weights="untrained:0:tiny", batch=1))
+    assert [one.work for one in made] == ["tile network, float32", "tile network, bfloat16"]
+    assert all(one.ours > 0 for one in made)

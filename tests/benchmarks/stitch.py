@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from wsipipe.phantom import fields as made
 
 M2STITCH = """
-import json, sys, glob, numpy as np, tifffile, m2stitch
+import json, sys, numpy as np, tifffile, m2stitch
 folder, out = sys.argv[1:]
 told = json.load(open(folder + '/truth.json'))
 images = np.stack([tifffile.imread(folder + '/' + name) for name in told['files']]).astype(np.float32)
@@ -40,10 +40,11 @@ np.save(out, table[['y_pos', 'x_pos']].to_numpy(float))
 ASHLAR = """
 import os, sys, json, numpy as np
 from ashlar import fileseries, reg
-folder, out, side, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-os.makedirs(out + '-series')
+folder, out, rows = sys.argv[1], sys.argv[2], int(sys.argv[3])
+os.makedirs(out + '-series', exist_ok=True)
 for index, name in enumerate(json.load(open(folder + '/truth.json'))['files']):
-    os.symlink(os.path.join(folder, name), f'{out}-series/s_{index:04d}.tif')
+    place = f'{out}-series/s_{index:04d}.tif'
+    os.path.lexists(place) or os.symlink(os.path.join(folder, name), place)
 reader = fileseries.FileSeriesReader(out + '-series', 's_{series:4}.tif', 0.1, rows, rows, layout='raster',
                                      direction='horizontal', pixel_size=1)
 edges = reg.EdgeAligner(reader, channel=0, max_shift=40, filter_sigma=0)
@@ -133,7 +134,7 @@ def told(name: str, cost: Cost, off: tuple[float, float], against: Cost | None =
 
 def peers(python: str, folder: Path, work: Path, truth: made.FieldsTruth, rows: int, own: Cost) -> None:
     """Both peers, on the same files."""
-    for name, script, more in (("ashlar", ASHLAR, [str(truth.shape[0]), str(rows)]), ("m2stitch", M2STITCH, [])):
+    for name, script, more in (("ashlar", ASHLAR, [str(rows)]), ("m2stitch", M2STITCH, [])):
         cost = watched([python, "-c", script, str(folder), str(work / name), *more])
         told(name, cost, error(np.load(work / f"{name}.npy"), truth), own)
 
@@ -149,7 +150,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wsipipe-") as held:
-        work = asked.keep or Path(held)
+        work = (asked.keep or Path(held)).resolve()
         small, large = work / "few", work / "many"
         fields(small, 2, 256, rgb=asked.rgb)
         truth = fields(large, asked.rows, asked.side, rgb=asked.rgb)

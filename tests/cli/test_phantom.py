@@ -30,19 +30,8 @@ def test_a_regime_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_made_fields_stitch_and_wrong_ones_are_refused(tmp_path: Path) -> None:
-    words = [
-        "phantom",
-        "fields",
-        str(tmp_path / "f"),
-        "--rows",
-        "1",
-        "--columns",
-        "2",
-        "--side",
-        "128",
-        "--overlap",
-        "0.3",
-    ]
+    size = ["--rows", "1", "--columns", "2", "--side", "128", "--overlap", "0.3"]
+    words = ["phantom", "fields", str(tmp_path / "f"), *size]
     answer = CliRunner().invoke(app, words)
     assert answer.exit_code == 0, answer.output
     assert len(list((tmp_path / "f").glob("*.png"))) == 2
@@ -51,6 +40,8 @@ def test_made_fields_stitch_and_wrong_ones_are_refused(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     one = CliRunner().invoke(app, ["phantom", "fields", str(tmp_path / "g"), "--rows", "1", "--columns", "1"])
     assert isinstance(one.exception, UsageError)
+    far = CliRunner().invoke(app, [*words, "--turn", "2", "--jitter", "24"])
+    assert "over their places" in str(far.exception)
     small = CliRunner().invoke(app, [*words, "--from", str(next((tmp_path / "f").glob("*.png")))])
     assert "the slide has 128 x 128" in str(small.exception)
 

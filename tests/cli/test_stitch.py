@@ -91,6 +91,8 @@ def test_fields_through_the_network_to_a_category_in_one_run(fields: Path, tmp_p
     assert told["slides"]["done"] == 1
     again = wsipipe("run", "microscope", fields, *words)
     assert again.code == 0, again.err
+    told = json.loads((tmp_path / "r" / "run.json").read_text(encoding="utf-8"))
+    assert sum(told["tiles_per_step"].values()) == 0
 
 
 def test_a_pipeline_that_is_not_known_is_refused(fields: Path, tmp_path: Path) -> None:

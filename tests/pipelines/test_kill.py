@@ -1,4 +1,4 @@
-"""The short form of tests/benchmarks/kill.py: five random kills, and the bytes of an uninterrupted run."""
+"""The short form of tests/benchmarks/kill.py: ten random kills, and the bytes of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from tests.benchmarks.kill import Torture
 
-KILLS = 5
+KILLS = 10
 
 
 @pytest.mark.timeout(600)
-def test_kills_change_no_byte(tmp_path: Path) -> None:
+def test_ten_kills_change_no_byte(tmp_path: Path) -> None:
     torture = Torture(tmp_path, seed=4, workers=2, sides=(300,))
     torture.reference()
     tally = torture.run(KILLS, most_s=150)

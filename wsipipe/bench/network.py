@@ -29,7 +29,6 @@ def figures(*, peers: bool, rounds: int, weights: str = "gastric-phantom-v1", ba
     given = {
         "rgb": rng.integers(0, 255, (batch, TILE, TILE, 3)).astype(np.uint8),
         "inside": np.full((batch, 2), TILE, np.int32),
-        "damaged": np.zeros(batch, np.float32),
     }
     for dtype in DTYPES:
         stage = tile_network(weights=weights, batch=batch, dtype=dtype, device="cpu")

@@ -45,12 +45,14 @@ def fields(
 
     how = made.Microscope(side, overlap, jitter, turn, vignetting, noise, blur, empty)
     pitch = round(side * (1 - overlap))
-    shape = tuple(pitch * (count - 1) + side + 2 * made.MARGIN_PX for count in (rows, columns))
+    height, width = (pitch * (count - 1) + side + 2 * made.MARGIN_PX for count in (rows, columns))
     try:
-        read = made.texture((shape[0], shape[1]), seed) if source is None else _picture(source, (shape[0], shape[1]))
-        truth = made.layout((shape[0], shape[1]), how, seed)
+        truth = made.layout((height, width), how, seed)
     except ValueError as error:
-        raise UsageError(f"{error}: give more rows, columns, or less overlap", subject="phantom fields") from error
+        raise UsageError(
+            f"{error}: give more rows or columns, smaller fields, or less of it", subject="fields"
+        ) from error
+    read = made.texture((height, width), seed) if source is None else _picture(source, (height, width))
     made.write(out, read, truth, how, seed=seed)
     typer.echo(f"{len(truth.middle)} fields: {out}; where they lie: {out / made.TRUTH}")
 

@@ -123,8 +123,13 @@ def layout(shape: tuple[int, int], how: Microscope, seed: int = 0) -> FieldsTrut
     Raises
     ------
     ValueError
-        Where not two fit.
+        Where not two fit, or jitter and turns would reach over the picture's edge.
     """
+    reach = how.jitter_px + (_spread(how.side, np.deg2rad(how.turn_deg)) if how.turn_deg else 0)
+    if reach > MARGIN_PX:
+        raise ValueError(
+            f"jitter and turns of fields of {how.side} px reach {reach} px over their places, {MARGIN_PX} are free"
+        )
     rng = np.random.default_rng(seed)
     pitch = round(how.side * (1 - how.overlap))
     rows, columns = ((length - 2 * MARGIN_PX - how.side) // pitch + 1 for length in shape)
@@ -190,7 +195,7 @@ def _cut(read: Read, truth: FieldsTruth, index: int) -> U8:
     if turn == 0:
         y, x = (int(at) for at in np.rint(middle - half))
         return read(Box(y, x, side, side)).copy()
-    more = int(np.ceil(abs(turn) * side)) + 4
+    more = _spread(side, turn)
     box = Box(int(middle[0] - half) - more, int(middle[1] - half) - more, side + 2 * more, side + 2 * more)
     cos, sin = np.cos(turn), np.sin(turn)
     # a field's point p shows the picture's point middle + (cos y + sin x, cos x - sin y)
@@ -200,6 +205,11 @@ def _cut(read: Read, truth: FieldsTruth, index: int) -> U8:
         read(box), place, (side, side), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(turned, np.uint8)
+
+
+def _spread(side: int, turn: float) -> int:
+    """Pixels around a field that are read to turn it."""
+    return int(np.ceil(abs(turn) * side)) + 4
 
 
 def _erase(pixels: U8, truth: FieldsTruth, index: int) -> None:

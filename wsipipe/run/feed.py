@@ -55,11 +55,17 @@ def unit_batches(work: SlideWork, kind: Map, grid: Grid, unit: int, ids: NDArray
         lost = pixels.damaged(work.slide(), work.frame, work.grid, every[wanted], scale=kind.scale, plane=plane)
         yield {"rgb": rgb[wanted], "inside": _inside(grid, every[wanted]), "damaged": lost}
         return
+    yield from tile_batches(work, grid, ids, kind.batch)
+
+
+def tile_batches(work: SlideWork, grid: Grid, ids: NDArray[np.int64], size: int) -> Iterator[Batch]:
+    """Tiles of the working frame, `size` at a time; the next batch is written over the pixels of the last."""
+    slide, plane = work.slide(), work.job.recipe.build().plane
     side = grid.tile + 2 * grid.halo
-    again = np.empty((min(kind.batch, len(ids)), side, side, 3), np.uint8)
-    for part in pixels.batches(ids, kind.batch):
-        rgb = pixels.read_tiles(work.slide(), work.frame, grid, ids[part], plane=plane, out=again)
-        lost = pixels.damaged(work.slide(), work.frame, work.grid, ids[part], plane=plane)
+    again = np.empty((min(size, len(ids)), side, side, 3), np.uint8)
+    for part in pixels.batches(ids, size):
+        rgb = pixels.read_tiles(slide, work.frame, grid, ids[part], plane=plane, out=again)
+        lost = pixels.damaged(slide, work.frame, work.grid, ids[part], plane=plane)
         yield {"rgb": rgb, "inside": _inside(grid, ids[part]), "damaged": lost}
 
 

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import cv2
+import networkx
 import numpy as np
 import pandas as pd
-import scipy.sparse
-import scipy.sparse.csgraph
 from numpy.typing import NDArray
 
 from wsipipe.stitch.compose import Placement
@@ -68,16 +67,13 @@ def groups(solution: Solution, edges: Sequence[Edge]) -> NDArray[np.int64]:
 
     Between groups places are the stage model's.
     """
-    count = len(solution.middle)
-    pairs = np.array([(one.a, one.b) for one, kept in zip(edges, solution.kept, strict=True) if kept], int).reshape(
-        -1, 2
-    )
-    graph = scipy.sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, part = scipy.sparse.csgraph.connected_components(graph, directed=False)
-    size = np.bincount(part)
-    rank = np.empty(len(size), np.int64)
-    rank[np.argsort(-size, kind="stable")] = np.arange(1, len(size) + 1)
-    return np.where(solution.anchored, rank[part], 0)
+    graph = networkx.Graph([(one.a, one.b) for one, kept in zip(edges, solution.kept, strict=True) if kept])
+    found = np.zeros(len(solution.middle), np.int64)
+    for number, part in enumerate(
+        sorted(networkx.connected_components(graph), key=lambda one: (-len(one), min(one))), 1
+    ):
+        found[list(part)] = number
+    return found
 
 
 def edge_status(edge: Edge, *, kept: bool) -> str:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.errors import ChainError
-from wsipipe.run import pixels
-from wsipipe.run.feed import kept
+from wsipipe.run.feed import kept, own, tile_batches
 from wsipipe.run.job import Job, SlideWork
 from wsipipe.run.plan import Map, Pipeline, Step
 from wsipipe.run.source import Source, close_all
@@ -90,12 +88,9 @@ def normalised(work: SlideWork, step: int, ids: NDArray[np.int64]) -> NDArray[np
     given = {
         spec.name: context.value(spec.name) for stage in stages.stages for spec in stage.inputs if spec.scope == "slide"
     }
-    made: list[NDArray[Any]] = []
-    for part in pixels.batches(ids, kind.batch):
-        rgb = pixels.read_tiles(work.slide(), work.frame, work.grid, ids[part], plane=pipeline.plane)
-        inside = work.grid.write_boxes(ids[part])[:, 2:].astype(np.int32)
-        lost = pixels.damaged(work.slide(), work.frame, work.grid, ids[part], plane=pipeline.plane)
-        made.append(stages(rgb=rgb, inside=inside, damaged=lost, **given)["rgb"])
+    made = [
+        own(stages(**batch, **given)["rgb"], batch["rgb"]) for batch in tile_batches(work, work.grid, ids, kind.batch)
+    ]
     side = work.grid.tile
     return np.concatenate(made) if made else np.zeros((0, side, side, 3), np.uint8)
 

@@ -110,8 +110,7 @@ def bce_loss(
 def separation_loss(logits: Tensor, label: Tensor, counts: Tensor) -> Tensor:
     """Cross-entropy of artery against vein over the pixels that are one of them (ours).
 
-    L_BCE is a mean over all pixels, one in ten of which is a vessel: it learns where vessels are long before it learns
-    which they are. Here only that counts.
+    L_BCE is a mean over all pixels, most of which are no vessel. Here only vessels count, and which they are.
 
     Parameters
     ----------
@@ -217,10 +216,8 @@ def dual_loss(network: DualBranch, x: Tensor, truth: Truth, weights: Weights) ->
         parts["bce"] = _segmentation(last, first, truth, weights)
         total = total + weights.segment * parts["bce"]
         if weights.separate:
-            both = [
-                separation_loss(one, truth.label, truth.counts) for one in ((last,) if first is last else (last, first))
-            ]
-            parts["separate"] = sum(both[1:], start=both[0]) / len(both)
+            early, late = (separation_loss(one, truth.label, truth.counts) for one in (first, last))
+            parts["separate"] = (late + early) / 2
             total = total + weights.separate * parts["separate"]
     if weights.enhances and network.enhancement is not None:
         restored = network.enhancement(maps)
