@@ -1,7 +1,8 @@
 """What a crash may leave: data before marks, `complete` last, packing that can be killed anywhere.
 
-The order is recorded at two seams: ``os.fsync`` is replaced by one that also notes the path behind the descriptor, and
-zarr's `LocalStore.set` by one that notes every key that is written. What a disk does after an fsync is not tested.
+The order is recorded at three seams: ``os.fsync`` is replaced by one that also notes the path behind the descriptor,
+zarr's `LocalStore.set` by one that notes every key that is written, ``os.replace`` by one that notes what `quick.put`
+moves in place. What a disk does after an fsync is not tested.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ def layer(tmp_path: Path) -> Layer:
 
 @pytest.fixture
 def events(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
-    """``("set", path)`` for every write of zarr's and ``("fsync", path)``, relative to the layer, in order."""
+    """``("set", path)`` for every write of zarr's and every file moved in place, and ``("fsync", path)``, relative to the layer, in order."""
     found: list[Event] = []
     base = Path(layer.root) / layer.group
-    fsync, put = os.fsync, LocalStore.set
+    fsync, put, replace = os.fsync, LocalStore.set, os.replace
 
     def noted_fsync(handle: int) -> None:
         fsync(handle)
@@ -52,7 +53,13 @@ def events(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
         await put(self, key, value)
         found.append(("set", os.path.relpath(self.root / key, base)))
 
+    def noted_replace(made: Path, target: Path) -> None:
+        replace(made, target)
+        if ".partial/" in str(made):
+            found.append(("set", os.path.relpath(target, base)))
+
     monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
     monkeypatch.setattr(LocalStore, "set", noted_set)
     return found
 

@@ -11,6 +11,8 @@ Source: Brenner et al., J. Histochem. Cytochem. 24 (1976) 100, for the numerator
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,20 +54,23 @@ def sharpness(rgb: NDArray[np.uint8], *, near_px: int = 2, far_px: int = 12) -> 
     """
     import cv2
 
-    density = cv2.GaussianBlur(_DENSITY[rgb[..., 1]], (0, 0), 0.7)
-    tissue = np.minimum(np.minimum(rgb[..., 0], rgb[..., 1]), rgb[..., 2]) <= GLASS
+    red, green, blue = cv2.split(np.ascontiguousarray(rgb))
+    density = cv2.GaussianBlur(cv2.LUT(green, _DENSITY), (0, 0), 0.7)
+    tissue = cv2.compare(cv2.min(cv2.min(red, green), blue), GLASS, cv2.CMP_LE)
     near, _ = _mean_square(density, tissue, near_px)
     far, pairs = _mean_square(density, tissue, far_px)
     enough = pairs >= MIN_SHARE * 2 * tissue.size and far >= MIN_CONTRAST
     return near / far if enough else float("nan")
 
 
-def _mean_square(density: NDArray[np.float32], tissue: NDArray[np.bool_], step: int) -> tuple[float, int]:
+def _mean_square(density: Any, tissue: Any, step: int) -> tuple[float, int]:
     """Mean square of differences `step` apart along both axes, of pairs that are both tissue, and their number."""
+    import cv2
+
     total, pairs = 0.0, 0
-    for values, kept in ((density, tissue), (density.T, tissue.T)):
-        both = kept[step:] & kept[:-step]
-        square = np.square(values[step:] - values[:-step], dtype=np.float32)
-        total += float(square[both].sum(dtype=np.float64))
-        pairs += int(both.sum())
+    early, late = slice(None, -step), slice(step, None)
+    for first, second in ((early, ...), (late, ...)), ((..., early), (..., late)):
+        both = cv2.bitwise_and(tissue[first], tissue[second])
+        total += cv2.norm(density[first], density[second], cv2.NORM_L2SQR, both)
+        pairs += cv2.countNonZero(both)
     return total / max(pairs, 1), pairs

@@ -53,7 +53,7 @@ def focus(*, near_px: int = 2, far_px: int = 12) -> Stage:
     if not 1 <= near_px < far_px:
         raise ConfigError(f"1 <= near_px < far_px is needed, got {near_px} and {far_px}: correct them", subject="focus")
     ref = Ref("wsipipe.deblur.stage:focus", {"near_px": near_px, "far_px": far_px})
-    return Stage(ref, "focus", 1, (RGB,), (FOCUS,), partial(_measured, near_px=near_px, far_px=far_px))
+    return Stage(ref, "focus", 2, (RGB,), (FOCUS,), partial(_measured, near_px=near_px, far_px=far_px))
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,8 @@ def _add(parts: _Parts, box: Box, values: NDArray[np.uint8], mask: NDArray[np.bo
     numbers = np.zeros((found + 1, 3), np.int64)
     numbers[:, 0] = np.bincount(inside, minlength=found + 1)
     numbers[:, 1] = np.bincount(inside, weights=chosen, minlength=found + 1)
-    np.maximum.at(numbers[:, 2], inside, chosen)
+    rising = np.argsort(chosen, kind="stable")  # bytes are sorted by counting; of equal labels the last one counts
+    numbers[inside[rising], 2] = chosen[rising]
     done = numbers[:, 0] < least_px
     for rim in (labels[:1], labels[-1:], labels[:, :1], labels[:, -1:]):
         done[rim.ravel()] = False

@@ -7,7 +7,7 @@ After US 12393838 B2: encoder E, segmentation decoder D1 in the manner of the U-
 deployed model is *generated from* the first by dropping D2 (`deployment`). The source names no sizes: ours are settings
 (`DualBranchConfig`). E is torchvision's ResNet-18 in form and in the names of its tensors, with a map at full
 resolution beside it (`detail`): a vessel of DRIVE is one to seven pixels wide, the ResNet's finest map has two-pixel
-cells. Batch normalisation only, because group and instance norm would see the whole tile.
+cells. Without it the heads say four pixels per cell. Batch normalisation only, because group and instance norm would see the whole tile.
 """
 
 from __future__ import annotations
@@ -68,12 +68,14 @@ def _layer(inputs: int, outputs: int, count: int, stride: int) -> nn.Sequential:
 
 
 class Encoder(nn.Module):
-    """The shared encoder E: six maps, finest first, at strides 1, 2, 4, 8, 16 and 32."""
+    """The shared encoder E: maps, finest first, at strides 1 (where there is a `detail`), 2, 4, 8, 16 and 32."""
 
     def __init__(self, config: DualBranchConfig) -> None:
         super().__init__()
         width = config.width
-        self.detail = nn.Sequential(*_blocks(3, config.detail), *_blocks(config.detail, config.detail))
+        self.detail = (
+            nn.Sequential(*_blocks(3, config.detail), *_blocks(config.detail, config.detail)) if config.detail else None
+        )
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.layer1 = _layer(width, width, config.blocks[0], 1)
@@ -83,7 +85,8 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Maps of normalised pictures (N, 3, height, width) whose sides are multiples of 32."""
-        maps = [self.detail(x), F.relu(self.bn1(self.conv1(x)))]
+        maps = [] if self.detail is None else [self.detail(x)]
+        maps.append(F.relu(self.bn1(self.conv1(x))))
         made = F.max_pool2d(maps[-1], 3, 2, 1)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             made = layer(made)
@@ -92,50 +95,55 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A U-Net's way up from the encoder's six maps to full resolution; three channels leave."""
+    """A U-Net's way up from the encoder's maps to the finest; three channels at full resolution leave.
+
+    Where the finest map has cells of two pixels, the head says all four pixels of a cell (Shi et al., 2016).
+    """
 
     def __init__(self, config: DualBranchConfig, channels: Sequence[int]) -> None:
         super().__init__()
-        width = config.width
-        skips = (4 * width, 2 * width, width, width, config.detail)
+        width, self.cell = config.width, config.cell
+        skips = (4 * width, 2 * width, width, width, *([config.detail] if config.detail else []))
         inputs = (8 * width, *channels[:-1])
         self.steps = nn.ModuleList(
             nn.Sequential(*_blocks(below + skip, made), *_blocks(made, made))
             for below, skip, made in zip(inputs, skips, channels, strict=True)
         )
-        self.head = nn.Conv2d(channels[-1], 3, 1)
+        self.head = nn.Conv2d(channels[-1], 3 * self.cell**2, 1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Three channels at the side of the finest map, before any sigmoid."""
+        """Three channels for every pixel, before any sigmoid."""
         made = maps[-1]
         for step, skip in zip(self.steps, maps[-2::-1], strict=True):
             made = step(torch.cat([_doubled(made), skip], dim=1))
-        head: Tensor = self.head(made)
-        return head
+        return F.pixel_shuffle(self.head(made), self.cell)
 
 
 class Refinement(nn.Module):
     """A small U-Net over the finest map and the first answer's probabilities; adds to the first answer's logits."""
 
-    def __init__(self, detail: int, channels: Sequence[int]) -> None:
+    def __init__(self, config: DualBranchConfig) -> None:
         super().__init__()
-        inputs = (detail + len(CHANNELS), *channels[:-1])
+        channels, self.cell = config.refine, config.cell
+        outputs = len(CHANNELS) * self.cell**2
+        inputs = ((config.detail or config.width) + outputs, *channels[:-1])
         self.down = nn.ModuleList(
             nn.Sequential(*_blocks(below, made), *_blocks(made, made))
             for below, made in zip(inputs, channels, strict=True)
         )
         self.up = nn.ModuleList(nn.Sequential(*_blocks(below + made, made)) for made, below in pairwise(channels))
-        self.head = nn.Conv2d(channels[0], len(CHANNELS), 1)
+        self.head = nn.Conv2d(channels[0], outputs, 1)
 
-    def forward(self, detail: Tensor, first: Tensor) -> Tensor:
+    def forward(self, finest: Tensor, first: Tensor) -> Tensor:
         """Logits (N, 3, height, width)."""
-        made, maps = torch.cat([detail, first.sigmoid().to(detail.dtype)], dim=1), []
+        said = F.pixel_unshuffle(first.sigmoid().to(finest.dtype), self.cell)
+        made, maps = torch.cat([finest, said], dim=1), []
         for number, step in enumerate(self.down):
             made = step(F.max_pool2d(made, 2) if number else made)
             maps.append(made)
         for step, skip in zip(reversed(self.up), maps[-2::-1], strict=True):
             made = step(torch.cat([_doubled(made), skip], dim=1))
-        last: Tensor = first + self.head(made)
+        last: Tensor = first + F.pixel_shuffle(self.head(made), self.cell)
         return last
 
 
@@ -145,7 +153,7 @@ class Segmentation(nn.Module):
     def __init__(self, config: DualBranchConfig) -> None:
         super().__init__()
         self.decoder = Decoder(config, config.decoder)
-        self.refine = Refinement(config.detail, config.refine) if config.refine else None
+        self.refine = Refinement(config) if config.refine else None
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Last and first logits (N, 3, height, width) float32."""

@@ -118,12 +118,14 @@ class VNet(nn.Module):
         ----------
         tiles : (N, 3, height, width) float
             As `normalise` makes them. Sides that are no multiple of ``config.side_multiple`` are padded
-            at the bottom and right by repeating the edge, and the answer is cropped.
+            at the bottom and right by repeating the edge, and the answer is cropped. Tiles whose sides are such
+            multiples may come unshuffled, (N, 3 stride^2, height / stride, width / stride), as `unshuffled` makes them.
         at_stem : bool
             Leave the pixel logits at the stem's resolution (``stem_stride`` times coarser).
         """
-        height, width = tiles.shape[-2:]
-        maps = self.encode(self._padded(tiles))
+        cell = 1 if tiles.shape[1] == 3 else self.config.stem_stride
+        height, width = (side * cell for side in tiles.shape[-2:])
+        maps = self.encode(self._padded(tiles) if tiles.shape[1] == 3 else tiles)
         features = self.describe(maps[-1])
         logits = self.pixel(self.decode(maps))
         stride = self.config.stem_stride
@@ -138,10 +140,12 @@ class VNet(nn.Module):
 
     def encode(self, tiles: Tensor) -> list[Tensor]:
         """The encoder's maps, finest first; the last is the first feature map."""
-        # pixel_unshuffle keeps no memory format, so the tiles' own is put back
-        own = F.pixel_unshuffle(tiles, self.config.stem_stride)
-        if tiles.is_contiguous(memory_format=torch.channels_last):
-            own = own.contiguous(memory_format=torch.channels_last)
+        own = tiles
+        if tiles.shape[1] == 3:
+            # pixel_unshuffle keeps no memory format, so the tiles' own is put back
+            own = F.pixel_unshuffle(tiles, self.config.stem_stride)
+            if tiles.is_contiguous(memory_format=torch.channels_last):
+                own = own.contiguous(memory_format=torch.channels_last)
         maps = [self.encoder[0](self.stem(own))]
         for down, layer in zip(self.down, list(self.encoder)[1:], strict=True):
             maps.append(layer(down(maps[-1])))
@@ -183,6 +187,32 @@ def normalise(rgb: Tensor, card: Card) -> Tensor:
     mean = torch.tensor(card.mean, device=rgb.device) * 255
     std = torch.tensor(card.std, device=rgb.device) * 255
     return ((rgb.to(torch.float32) - mean) / std).permute(0, 3, 1, 2)
+
+
+def unshuffled(rgb: Tensor, card: Card, stride: int) -> Tensor:
+    """What `normalise` and the network's first step (pixel_unshuffle) make of tiles, with bytes moved before floats.
+
+    Parameters
+    ----------
+    rgb : (N, height, width, 3) uint8
+        Sides are multiples of ``config.side_multiple``.
+    card : Card
+        Gives mean and standard deviation per channel.
+    stride : int
+        The network's ``stem_stride``.
+
+    Returns
+    -------
+    (N, 3 stride^2, height / stride, width / stride) float32, in channels-last memory
+        The same bits as `normalise` and ``F.pixel_unshuffle`` give.
+    """
+    n, height, width, _ = rgb.shape
+    cells = rgb.reshape(n, height // stride, stride, width // stride, stride, 3).permute(0, 1, 3, 5, 2, 4)
+    own = cells.reshape(n, height // stride, width // stride, 3 * stride**2).to(torch.float32)
+    mean, std = (
+        (torch.tensor(values, device=rgb.device) * 255).repeat_interleave(stride**2) for values in (card.mean, card.std)
+    )
+    return own.sub_(mean).div_(std).permute(0, 3, 1, 2)
 
 
 def gflop(config: VNetConfig, tile_px: int = 512) -> float:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from wsipipe.errors import StoreError, UsageError
 from wsipipe.grid import Box, Frame, blocks, level_shapes
-from wsipipe.store import ome
+from wsipipe.store import ome, quick
 from wsipipe.store.place import remove_tree, sync
 from wsipipe.store.raster import halved
 from wsipipe.units import Mpp
@@ -88,7 +88,7 @@ class MosaicStore:
     def write(self, level: int, box: Box, pixels: NDArray[np.uint8]) -> None:
         """Write one block, ``(h, w, 3)``, and sync it."""
         array = self._open(level)
-        array[(slice(None), *box.slices())] = np.moveaxis(pixels, 2, 0)
+        quick.put(array, (slice(0, 3), *box.slices()), np.moveaxis(pixels, 2, 0))
         file = (
             Path(self.root) / str(level) / array.metadata.encode_chunk_key((0, box.y // self.side, box.x // self.side))
         )
@@ -106,7 +106,7 @@ class MosaicStore:
         source = Box(2 * box.y, 2 * box.x, 2 * box.height, 2 * box.width).intersect(Box(0, 0, *self.shapes[level - 1]))
         out = np.empty((3, *box.shape), np.uint8)
         for channel in range(3):
-            out[channel] = halved(np.asarray(finer[(channel, *source.slices())]))
+            out[channel] = halved(np.asarray(finer[(slice(channel, channel + 1), *source.slices())])[0])
         self.write(level, box, np.moveaxis(out, 0, 2))
 
     def describe(self, name: str, told: dict[str, Any]) -> None:
@@ -120,7 +120,7 @@ class MosaicStore:
         group.attrs.put({**attributes, "wsipipe": told})
 
     def _open(self, level: int) -> zarr.Array[Any]:
-        return zarr.open_array(self.root, mode="r+", path=str(level))
+        return quick.quick(zarr.open_array(self.root, mode="r+", path=str(level)))
 
 
 def told(path: str | Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import zarr
 from numpy.typing import NDArray
 
 from wsipipe.grid import Box, Frame, blocks, level_shapes, shard_side
-from wsipipe.store import ome
+from wsipipe.store import ome, quick
 from wsipipe.store.ome import Rgba
 from wsipipe.store.place import zarr_store
 
@@ -147,13 +147,14 @@ class _Pyramid:
         """
         source: Pull = partial(_pulled, pull, self.channels)
         finer: list[Box] | None = None
+        lead = (slice(0, self.channels),) if self.channels else ()
         arrays = [self._create(group, str(index), shape) for index, shape in enumerate(self.shapes)]
         for array, shape in zip(arrays, self.shapes, strict=True):
             filled = []
             for box in blocks(shape, self.side):
                 pixels = source(box) if finer is None or _touched(box, finer) else None
                 if pixels is not None and pixels.any():
-                    array[(..., *box.slices())] = pixels
+                    quick.write(array, (*lead, *box.slices()), pixels)
                     filled.append(box)
             source, finer = partial(_reduced, array, halve), filled
         return arrays[0]
@@ -162,7 +163,7 @@ class _Pyramid:
         lead = (self.channels,) if self.channels else ()
         chunks = (*(1 for _ in lead), CHUNK_PX, CHUNK_PX)
         shards = (*lead, *(min(self.side, -(-length // CHUNK_PX) * CHUNK_PX) for length in shape))
-        return group.create_array(
+        made = group.create_array(
             name,
             shape=(*lead, *shape),
             chunks=chunks,
@@ -171,6 +172,7 @@ class _Pyramid:
             fill_value=0,
             dimension_names=["c", "y", "x"][-2 - len(lead) :],
         )
+        return quick.quick(made)  # a publication that a kill interrupts is begun anew: its files need not be put in place
 
 
 def _touched(box: Box, finer: Sequence[Box]) -> bool:

@@ -17,6 +17,7 @@ from wsipipe.grid import Box
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import COMPLETE, DONE
 from wsipipe.store.place import place, zarr_store
+from wsipipe.store.quick import quick
 
 
 def is_created(layer: Layer) -> bool:
@@ -47,7 +48,7 @@ def pending(layer: Layer, needed: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def array(layer: Layer, name: str) -> zarr.Array[Any]:
     """One array of a layer, to be indexed lazily. Raises StoreError where it was never written."""
-    return member(layer, _group(layer), name)
+    return quick(member(layer, _group(layer), name))
 
 
 def member(layer: Layer, group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from wsipipe.grid import Box, Grid, blocks
 from wsipipe.stage import Spec
+from wsipipe.store import quick
 from wsipipe.store.layer import Layer
 from wsipipe.store.layout import COMPLETE, DONE, RUNS, WORK, Geometry, geometry
 from wsipipe.store.place import is_remote, place, remove_tree, sync, unsynced, zarr_store
@@ -76,7 +78,7 @@ def write_unit(layer: Layer, unit: int, ids: NDArray[np.int64], batch: Mapping[s
     for spec in layer.specs:
         whole, where = _placed(spec, grid, unit, ids, batch[spec.name])
         array = arrays(spec.name)
-        array[where] = whole
+        quick.put(array, where, whole)
         _sync_chunk(layer, spec.name, array, where)
         written += whole.nbytes
     _mark(layer, arrays(DONE), unit)
@@ -156,9 +158,10 @@ def _copy_packed(layer: Layer, grid: Grid) -> None:
     target = work.create_group(Path(layer.packed_group).name, overwrite=True)
     target.attrs.update(dict(source.attrs))
     for spec in layer.specs:
-        array = _create_array(target, spec, geometry(spec, grid, packed=True))
+        array = quick.quick(_create_array(target, spec, geometry(spec, grid, packed=True)))
+        loose = quick.quick(member(layer, source, spec.name))
         for box in _pack_boxes(array):
-            array[box] = np.asarray(member(layer, source, spec.name)[box])
+            quick.write(array, box, np.asarray(loose[box]))
     mark = target.create_array(COMPLETE, shape=(1,), chunks=(1,), dtype="uint8", fill_value=0)
     _sync_tree(place(layer.root) / layer.packed_group)
     mark[0] = 1
@@ -166,15 +169,15 @@ def _copy_packed(layer: Layer, grid: Grid) -> None:
 
 
 def sweep(root: str | Path, *, older_s: float = STALE_S) -> int:
-    """Remove ``*.partial`` files that killed writers left below `root`; returns how many."""
+    """Remove ``*.partial`` files and folders that killed writers left below `root`; returns how many."""
     if is_remote(root):
         return 0  # an object is there whole or not at all
     limit, swept = time.time() - older_s, 0
-    for folder, _, names in os.walk(root):  # unlike rglob it bears folders that a live writer removes meanwhile
-        for path in (Path(folder) / name for name in names if name.endswith(".partial")):
+    for folder, inner, names in os.walk(root):  # unlike rglob it bears folders that a live writer removes meanwhile
+        for path in (Path(folder) / name for name in [*inner, *names] if name.endswith(".partial")):
             with contextlib.suppress(FileNotFoundError):  # renamed meanwhile by its live writer
                 if path.stat().st_mtime < limit:
-                    path.unlink()
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
                     swept += 1
     return swept
 

@@ -132,14 +132,18 @@ def _masked(
 ) -> Batch:
     """See `mask`."""
     side = rgb.shape[1] - 2 * way.halo
-    masks, shares = np.zeros((len(rgb), side, side), np.uint8), np.zeros(len(rgb), np.float32)
     own = slice(way.halo, way.halo + side)
-    for index, pixels in enumerate(rgb):
-        rows, columns = (np.clip(length / way.scale - np.arange(side), 0, 1) for length in inside[index])
-        given = _own(pixels[own, own][rows > 0][:, columns > 0]) if tissue_threshold is None else tissue_threshold[0]
-        found = otsu.tissue(pixels, float(given), median_px=way.median_px)[own, own]
-        masks[index] = found * ((rows > 0)[:, None] & (columns > 0))
-        shares[index] = (masks[index] * (rows[:, None] * columns)).sum() / side**2
+    covered = np.clip(inside[:, :, None] / way.scale - np.arange(side), 0, 1)
+    rows, columns = covered[:, 0], covered[:, 1]
+    if tissue_threshold is None:
+        cut = zip(rgb[:, own, own], rows > 0, columns > 0, strict=True)
+        given = np.array([_own(pixels[ys][:, xs]) for pixels, ys, xs in cut], np.float64)[:, None, None]
+    else:
+        given = np.float64(tissue_threshold[0])
+    found = otsu.tissue(rgb, given, median_px=way.median_px)[:, own, own]
+    masks = found * ((rows > 0)[:, :, None] & (columns > 0)[:, None])
+    areas = masks * (rows[:, :, None] * columns[:, None])
+    shares = (areas.reshape(len(rgb), side**2).sum(axis=1) / side**2).astype(np.float32)
     return {"tissue": masks, "tissue_share": shares}
 
 

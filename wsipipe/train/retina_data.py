@@ -216,4 +216,4 @@ def _truth(maps: Tensor, clean: Tensor) -> Truth:
     inside = (field > 0.5).float()
     known = inside * (1 - crossing)
     label = torch.cat([artery, vein, (artery + vein + crossing).clamp(0, 1)], dim=1)
-    return Truth(label, torch.cat([known, known, inside], dim=1), clean)
+    return Truth(label, torch.cat([known, known, torch.ones_like(inside)], dim=1), clean)
