@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.pipelines.running import write_slide, wsipipe
+from wsipipe.bench import advice, engine, network, reading, stain
 from wsipipe.bench import figure as module
-from wsipipe.bench import network, reading, stain
 from wsipipe.bench.figure import Figure
 from wsipipe.run.pixels import read_tiles
 
@@ -90,6 +90,40 @@ def test_the_command_prints_json_and_a_table(slide: Path) -> None:
     assert tissue.json[0]["ours"] > 0
 
 
+def test_engines_are_run_beside_each_other_and_say_their_memory(slide: Path) -> None:
+    answer = wsipipe("bench", "memory", slide, slide, "--rounds", 1, "--json", "--peers")
+    assert answer.code == 0, answer
+    copied, peak, *_ = answer.json
+    assert copied["work"] == "memory, copying tiles [made.tif]"
+    assert copied["ours"] > 0
+    assert {"TIAToolbox", "LazySlide"} <= peak["peers"].keys()
+    assert 100 < peak["ours"] < min(one["value"] for one in peak["peers"].values())
+
+
+def test_the_averaging_engine_gives_means(slide: Path, tmp_path: Path) -> None:
+    assert engine.ours(slide, tmp_path) > 0
+    rgb = np.random.default_rng(0).integers(0, 256, (2, 512, 512, 3)).astype(np.uint8)
+    made = engine.average().fn(rgb=rgb)
+    assert np.abs(made["features"] - rgb.mean(axis=(1, 2))).max() < 0.1
+    assert np.abs(made["probability"][1, 3, 5] - rgb[1, 12:16, 20:24, 1].mean()) <= 1
+
+
+def test_advice_is_what_was_quickest() -> None:
+    told = [
+        Figure("read tiles of 512 px", "Mpx/s", 10.0, 12.0, {"OpenSlide": 2.0}),
+        Figure("tile network, float32", "tiles/s", 20.0),
+        Figure("tile network, float32, batch 4", "tiles/s", 25.0),
+        Figure("wsipipe run gastric, 1 worker", "tiles/s", 7.0),
+        Figure("wsipipe run gastric, 2 workers", "tiles/s", 13.0, note="15 slides of 3000 tiles per hour"),
+    ]
+    first, second = advice.lines(told)
+    assert "reader native (5.0 times" in first
+    assert "--workers 2 --threads 1 (13.0 tiles/s)" in first
+    assert "network.batch 4 (25.0" in first
+    assert second == "15 slides of 3000 tiles per hour"
+    assert advice.lines([])[0].count("not measured") == 3
+
+
 def test_wrong_words(slide: Path) -> None:
     for words, said in ((["speed", slide], "one of read"), (["read"], "give a slide")):
         answer = wsipipe("bench", *words)
@@ -100,3 +134,5 @@ def test_the_network_is_timed_beside_a_matrix_product() -> None:
     made = list(network.figures(peers=False, rounds=1, weights="untrained:0:tiny", batch=1))
     assert [one.work for one in made] == ["tile network, float32", "tile network, bfloat16"]
     assert all(one.ours > 0 for one in made)
+    tried = [one.work for one in network.batches(rounds=1, weights="untrained:0:tiny")]
+    assert tried == [f"tile network, float32, batch {size}" for size in (1, 2, 4, 16)]

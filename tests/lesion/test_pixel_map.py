@@ -48,6 +48,8 @@ def test_sums_and_cells_count_what_is_inside(inside: tuple[int, int]) -> None:
 
 def test_bytes_are_moved_before_floats_to_the_same_bits() -> None:
     rgb = torch.from_numpy(np.random.default_rng(2).integers(0, 256, (2, 64, 32, 3)).astype(np.uint8))
-    card = Card(name="c", architecture={"name": "vnet", "config": {}}, mpp=0.5, mean=(0.7, 0.5, 0.6), std=(0.2, 0.1, 0.3))
+    card = Card(
+        name="c", architecture={"name": "vnet", "config": {}}, mpp=0.5, mean=(0.7, 0.5, 0.6), std=(0.2, 0.1, 0.3)
+    )
     whole = F.pixel_unshuffle(normalise(rgb, card), 4)
     assert torch.equal(unshuffled(rgb, card, 4), whole)

@@ -40,7 +40,10 @@ def layer(tmp_path: Path) -> Layer:
 
 @pytest.fixture
 def events(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
-    """``("set", path)`` for every write of zarr's and every file moved in place, and ``("fsync", path)``, relative to the layer, in order."""
+    """``("set", path)`` for every write of zarr's and every file moved in place, and ``("fsync", path)``, in order.
+
+    Paths are relative to the layer.
+    """
     found: list[Event] = []
     base = Path(layer.root) / layer.group
     fsync, put, replace = os.fsync, LocalStore.set, os.replace

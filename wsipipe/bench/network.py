@@ -20,6 +20,8 @@ from wsipipe.models.weights import find
 
 TILE, SIDE = 512, 2048
 DTYPES = ("float32", "bfloat16")
+BATCHES = (1, 2, 4, 16)
+"""Tiles per forward pass that are tried beside the default."""
 
 
 def figures(*, peers: bool, rounds: int, weights: str = "gastric-phantom-v1", batch: int = 8) -> Iterator[Figure]:
@@ -37,6 +39,19 @@ def figures(*, peers: bool, rounds: int, weights: str = "gastric-phantom-v1", ba
             jobs["MONAI V-Net"] = _monai()
         note = f"limit: {SIDE} x {SIDE} matrix product at {cost:.2f} GFLOP per tile"
         yield figure(f"tile network, {dtype}", "tiles/s", jobs, rounds=rounds, note=note)
+
+
+def batches(*, rounds: int, weights: str = "gastric-phantom-v1") -> Iterator[Figure]:
+    """Float32 with other numbers of tiles per forward pass, to choose one."""
+    rng = np.random.default_rng(0)
+    for batch in BATCHES:
+        given = {
+            "rgb": rng.integers(0, 255, (batch, TILE, TILE, 3)).astype(np.uint8),
+            "inside": np.full((batch, 2), TILE, np.int32),
+        }
+        stage = tile_network(weights=weights, batch=batch, device="cpu")
+        yield figure(f"tile network, float32, batch {batch}", "tiles/s", {OURS: partial(_forward, stage, given)},
+                     rounds=rounds)  # fmt: skip
 
 
 def _forward(stage: Any, given: dict[str, Any]) -> float:

@@ -10,6 +10,7 @@ MODULES = {
     "tiffslide": "tiffslide",
     "staintools": "staintools",
     "MONAI": "monai",
+    "LazySlide": "lazyslide",
 }
 
 

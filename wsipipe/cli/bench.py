@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,32 +16,34 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "Examples: `OMP_NUM_THREADS=1 wsipipe bench read slide.svs --peers` · `wsipipe bench all slide.svs --peers --json` "
-    "· `wsipipe bench network`. Peers are what is installed of OpenSlide, TIAToolbox, tiffslide, staintools and MONAI "
-    "(pip install 'wsipipe[bench,staintools]')."
+    "· `wsipipe bench network`. Peers are what is installed of OpenSlide, TIAToolbox, tiffslide, staintools, MONAI and "
+    "LazySlide (pip install 'wsipipe[bench,staintools,spatial]')."
 )
-WORK = ("read", "stain", "tissue", "network", "pipeline", "all")
+WORK = ("read", "stain", "tissue", "network", "pipeline", "memory", "all")
 WIDTH = 160
 
 
 def bench(
     work: Annotated[str, typer.Argument(help=f"{', '.join(WORK)}.", show_default=False)],
-    slide: Annotated[
-        Path | None, typer.Argument(help="A tiled TIFF or SVS; not for network.", show_default=False)
+    slides: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="SLIDE...", help="Tiled TIFF or SVS files; not for network.", show_default=False),
     ] = None,
     peers: Annotated[bool, typer.Option("--peers", help="Measure the installed peers too.")] = False,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Of each; the median counts.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="A list of figures as JSON, for machines.")] = False,
 ) -> None:
-    """Measure reading, stain normalisation, the tile network and whole runs on this machine."""
+    """Measure reading, stain normalisation, the tile network, memory and whole runs on this machine."""
+    from wsipipe.bench import advice
     from wsipipe.errors import UsageError  # deferred: --help stays quick
 
     if work not in WORK:
         raise UsageError(f"what shall be measured? one of {', '.join(WORK)}, got {work!r}")
-    if slide is None and work != "network":
+    if not slides and work != "network":
         raise UsageError("measuring: give a slide, a tiled TIFF or SVS")
     _quiet_threads()
     told = []
-    for figure in _figures(work, slide, peers=peers, rounds=rounds):
+    for figure in _all_figures(work, slides or [], peers=peers, rounds=rounds):
         told.append(figure)
         if not as_json:
             typer.echo(f"measured: {figure.work}", err=True)
@@ -50,7 +51,8 @@ def bench(
         typer.echo(json.dumps([figure.told() for figure in told], indent=2))
     else:
         Console(highlight=False, width=max(Console().width, WIDTH)).print(_table(told))
-        _advise(told)
+        for line in advice.lines(told):
+            typer.echo(line)
 
 
 def _quiet_threads() -> None:
@@ -63,8 +65,20 @@ def _quiet_threads() -> None:
     limit_threads(1)
 
 
+def _all_figures(work: str, slides: list[Path], *, peers: bool, rounds: int) -> Iterator[Figure]:
+    """Of every slide; of several, each line says which. The network is measured once."""
+    from dataclasses import replace
+
+    for index, slide in enumerate(slides or [None]):
+        for figure in _figures(work, slide, peers=peers, rounds=rounds):
+            again = index and figure.work.startswith("tile network")
+            name = f"{figure.work} [{slide.name}]" if slide and len(slides) > 1 else figure.work
+            if not again:
+                yield replace(figure, work=name)
+
+
 def _figures(work: str, slide: Path | None, *, peers: bool, rounds: int) -> Iterator[Figure]:
-    from wsipipe.bench import network, pipeline, reading, stain, tissue
+    from wsipipe.bench import engine, memory, network, pipeline, reading, stain, tissue
 
     seconds: dict[str, float] = {}
     if work in ("read", "all") and slide:
@@ -81,7 +95,11 @@ def _figures(work: str, slide: Path | None, *, peers: bool, rounds: int) -> Iter
         for figure in network.figures(peers=peers, rounds=rounds):
             seconds.setdefault("network", 1 / figure.ours)
             yield figure
+        yield from network.batches(rounds=rounds)
+    if work in ("memory", "all") and slide:
+        yield from memory.figures(slide, peers=peers, rounds=rounds)
     if work in ("pipeline", "all") and slide:
+        yield from engine.figures(slide, peers=peers, rounds=max(1, rounds // 2))
         yield from pipeline.figures(
             slide, rounds=rounds, seconds_per_tile=sum(seconds.values()) if len(seconds) == 3 else None
         )
@@ -99,11 +117,3 @@ def _table(told: list[Figure]) -> Table:
         if figure.note:
             table.add_row(f"  ({figure.note})")
     return table
-
-
-def _advise(told: list[Figure]) -> None:
-    by_name = {figure.work: figure for figure in told}
-    workers = os.cpu_count() or 1
-    typer.echo(f"for this machine: --workers {workers} --threads 1, network.batch 8")
-    if both := by_name.get("wsipipe run gastric, 2 workers"):
-        typer.echo(both.note)

@@ -158,8 +158,6 @@ def _forward(network: TileNetwork, tiles: NDArray[np.uint8]) -> tuple[NDArray[np
     On a CPU torch takes five times as long as OpenCV for what follows the last convolution (`pixel_map`); a GPU does
     it by the way, and so does torch where tiles had to be padded.
     """
-    import torch
-
     full = np.zeros((network.batch, *tiles.shape[1:]), np.uint8)
     full[: len(tiles)] = tiles
     module, n, target = network.module(), len(tiles), POSITIVE.index(network.positive)

@@ -1,7 +1,7 @@
 """From a tile's pixel logits to its positive probability: of every pixel, in cells of the map, and as a sum.
 
-Enters: logits at the network's stem, on a CPU. Leaves: probabilities at full resolution, their sum inside the plane, and
-the tile's part of the map. Next: `wsipipe.lesion.network` gathers them.
+Enters: logits at the network's stem, on a CPU. Leaves: probabilities at full resolution, their sum inside the plane,
+and the tile's part of the map. Next: `wsipipe.lesion.network` gathers them.
 """
 
 from __future__ import annotations
@@ -34,13 +34,12 @@ def positive(logits: NDArray[np.float32], target: int, shape: tuple[int, int]) -
 
     own = max(target - 1, 0)
     others = [category for category in range(logits.shape[1]) if category != own]
-    made = np.empty((len(logits), *shape), np.float32)
+    made = np.ones((len(logits), *shape), np.float32)
     with np.errstate(over="ignore"):  # 1 / (1 + inf) is 0
         for tile, out in zip(logits, made, strict=True):
-            out.fill(1)
             for category in others:
                 larger = cv2.resize(tile[category] - tile[own], shape[::-1], interpolation=cv2.INTER_LINEAR)
-                out += np.exp(larger, out=larger)
+                np.add(out, np.exp(larger, out=larger), out=out)
             np.reciprocal(out, out=out)
             if not target:
                 np.subtract(1, out, out=out)

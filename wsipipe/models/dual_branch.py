@@ -7,7 +7,8 @@ After US 12393838 B2: encoder E, segmentation decoder D1 in the manner of the U-
 deployed model is *generated from* the first by dropping D2 (`deployment`). The source names no sizes: ours are settings
 (`DualBranchConfig`). E is torchvision's ResNet-18 in form and in the names of its tensors, with a map at full
 resolution beside it (`detail`): a vessel of DRIVE is one to seven pixels wide, the ResNet's finest map has two-pixel
-cells. Without it the heads say four pixels per cell. Batch normalisation only, because group and instance norm would see the whole tile.
+cells. Without it the heads say four pixels per cell. Batch normalisation only, because group and instance norm would
+see the whole tile.
 """
 
 from __future__ import annotations

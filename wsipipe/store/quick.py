@@ -2,10 +2,10 @@
 
 Enters: an open array. Leaves: the array, quicker; or a file in its place. Who uses it: the writers of this room.
 
-A unit's picture has a chunk for every tile in one shard; zarr's own pipeline takes 0.4 ms for each of them. zarrs writes
-where it is told to, at once and not by way of another name, so a killed writer would leave half a file: what has to
-survive that is written beside its place and moved there (`put`). With more than one thread the order of the chunks in
-a shard, and with it the bytes, would depend on who was first.
+A unit's picture has a chunk for every tile in one shard; zarr's own pipeline takes 0.4 ms for each of them. zarrs
+writes where it is told to, at once and not by way of another name, so a killed writer would leave half a file: what has
+to survive that is written beside its place and moved there (`put`). With more than one thread the order of the chunks
+in a shard, and with it the bytes, would depend on who was first.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def put(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[Any]) 
         target = folder / name
         if (beside / name).exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(beside / name, target)
+            (beside / name).replace(target)
         else:
             target.unlink(missing_ok=True)
     finally:

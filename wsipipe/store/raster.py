@@ -172,7 +172,7 @@ class _Pyramid:
             fill_value=0,
             dimension_names=["c", "y", "x"][-2 - len(lead) :],
         )
-        return quick.quick(made)  # a publication that a kill interrupts is begun anew: its files need not be put in place
+        return quick.quick(made)  # a publication that was killed is begun anew: no file needs to be put in place
 
 
 def _touched(box: Box, finer: Sequence[Box]) -> bool:

@@ -208,7 +208,7 @@ def _planes(rgb: Pixels) -> tuple[Pixels, Pixels, Pixels]:
     if not rgb.size:
         return (np.zeros(0, np.uint8),) * 3
     red, green, blue = cv2.split(np.ascontiguousarray(rgb).reshape(1, -1, 3))
-    return red[0], green[0], blue[0]  # type: ignore[return-value]  # OpenCV's stubs do not know the type
+    return red[0], green[0], blue[0]
 
 
 def _coloured(planes: tuple[Pixels, Pixels, Pixels]) -> Pixels:

@@ -139,7 +139,7 @@ def _masked(
         cut = zip(rgb[:, own, own], rows > 0, columns > 0, strict=True)
         given = np.array([_own(pixels[ys][:, xs]) for pixels, ys, xs in cut], np.float64)[:, None, None]
     else:
-        given = np.float64(tissue_threshold[0])
+        given = np.asarray(tissue_threshold[:1], np.float64)
     found = otsu.tissue(rgb, given, median_px=way.median_px)[:, own, own]
     masks = found * ((rows > 0)[:, :, None] & (columns > 0)[:, None])
     areas = masks * (rows[:, :, None] * columns[:, None])
