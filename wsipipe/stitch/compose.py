@@ -11,8 +11,10 @@ bent by the lens are put at whole pixels and not resampled: their samples are th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -120,20 +122,52 @@ def block(box: Box, placement: Placement, light: Light, read: Read) -> Pixels:
     box : Box
         Of the mosaic; may reach outside it.
     read : callable
-        Called once for each field that has a say in the box, with the part of it that is needed.
+        Called for each field that has a say in a part of the box, with the part of it that is needed.
 
     Returns
     -------
     (h, w, 3) uint8
         Grey fields give three equal channels; what no field covers is ``placement.fill``.
+
+    Notes
+    -----
+    The box is cut along the edges of the fields that touch it. Most parts lie in one field only: there is nothing to
+    blend there, which saves nine tenths of the time.
     """
-    touched = [int(field) for field in touching(box, placement.boxes())]
+    out = np.full((*box.shape, 3), placement.fill, np.uint8)
+    boxes = placement.boxes()
+    for part, fields in _parts(box, boxes, touching(box, boxes)):
+        if len(fields) == 1 and not placement.resampled(fields[0]):
+            pixels = laid_pixels(part, placement, light, fields[0], read)
+            made = pixels if pixels.dtype == np.uint8 else _rounded(pixels)
+        else:
+            made = _blended(part, placement, light, fields, read)
+        out[part.slices(box)] = made
+    return out
+
+
+def _parts(box: Box, boxes: NDArray[np.int64], touched: NDArray[np.int64]) -> Iterator[tuple[Box, list[int]]]:
+    """The box in parts whose every pixel lies in the same fields, and these; parts in no field are left out."""
+    start, stop = boxes[touched, :2], boxes[touched, :2] + boxes[touched, 2:]
+    rows, columns = (
+        np.unique(np.clip([low, high, *start[:, axis], *stop[:, axis]], low, high)).tolist()
+        for axis, (low, high) in enumerate(((box.y, box.y1), (box.x, box.x1)))
+    )
+    for y, y1 in pairwise(rows):
+        for x, x1 in pairwise(columns):
+            inside = (start <= (y, x)).all(axis=1) & (stop >= (y1, x1)).all(axis=1)
+            if inside.any():
+                yield Box.from_edges(y, x, y1, x1), touched[inside].tolist()
+
+
+def _blended(box: Box, placement: Placement, light: Light, fields: list[int], read: Read) -> Pixels:
+    """Where several fields, or a turned one, have a say: a weighted mean, feathered towards the field that is left."""
     depth = np.zeros(box.shape, np.float32)
-    depths = {field: _depth(box, placement, field) for field in touched}
+    depths = {field: _depth(box, placement, field) for field in fields}
     for one in depths.values():
         np.maximum(depth, one, out=depth)
     total, weights = np.zeros((*box.shape, 3), np.float32), np.zeros(box.shape, np.float32)
-    for field in touched:
+    for field in fields:
         weight = _weight(depths.pop(field), depth, placement.feather_px)
         part = _bounds(weight, box)
         if not part.is_empty:
@@ -143,10 +177,15 @@ def block(box: Box, placement: Placement, light: Light, read: Read) -> Pixels:
             weights[part.slices(box)] += own
     empty = weights <= 0
     total /= np.where(empty, 1.0, weights)[..., None]
-    np.clip(total + 0.5, 0, 255.5, out=total)
-    out = total.astype(np.uint8)
+    out = _rounded(total)
     out[empty] = placement.fill
     return out
+
+
+def _rounded(light: NDArray[Any]) -> Pixels:
+    """To the nearest of 0 to 255, half up; changes what it is given."""
+    light += np.float32(0.5)
+    return np.clip(light, 0, 255.5, out=light).astype(np.uint8)
 
 
 def _weight(own: F32, deepest: F32, feather_px: float) -> F32:
@@ -196,14 +235,20 @@ def _bounds(weight: F32, box: Box) -> Box:
     return Box.from_edges(box.y + rows[0], box.x + columns[0], box.y + rows[-1] + 1, box.x + columns[-1] + 1)
 
 
-def laid_pixels(box: Box, placement: Placement, light: Light, field: int, read: Read) -> F32:
-    """A field's pixels over a box of the mosaic, evenly lit, 0 to 255; those outside the field are of no account."""
+def laid_pixels(box: Box, placement: Placement, light: Light, field: int, read: Read) -> F32 | Pixels:
+    """A field's pixels over a box of the mosaic, evenly lit, 0 to 255; those outside the field are of no account.
+
+    8-bit pixels that nothing changes leave as they are.
+    """
     inside = Box(0, 0, *placement.shape)
     if not placement.resampled(field):
         y, x = placement.corner(field)
         own = box.shift(-y, -x)
         found = own.intersect(inside)
-        return _lit(_rgb(read(field, found), placement.top), found, placement, light, field)
+        seen = read(field, found)
+        if light.even and seen.dtype == np.uint8 and placement.top == 255:
+            return np.asarray(np.repeat(seen, 3, axis=2) if seen.shape[2] == 1 else seen[..., :3], np.uint8)
+        return _lit(_rgb(seen, placement.top), found, placement, light, field)
     v, u = _seen(box, placement, field)
     start = [int(np.floor(at.min())) - REACH_PX for at in (v, u)]
     stop = [int(np.ceil(at.max())) + REACH_PX + 1 for at in (v, u)]

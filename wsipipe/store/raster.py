@@ -212,9 +212,14 @@ def halved(pixels: Pixels) -> Pixels:
     """Means of 2 x 2 pixels of ``(..., y, x)``, integers half up; an odd last row or column stands twice."""
     if pixels.dtype.kind == "f":
         return np.asarray(np.add.reduce(_quarters(pixels)) / 4, pixels.dtype)
-    wide = np.uint64 if pixels.dtype.itemsize > 2 else np.uint32
-    total = np.add.reduce([quarter.astype(wide) for quarter in _quarters(pixels)])
-    return np.asarray((total + 2) // 4, pixels.dtype)
+    wide = {1: np.uint16, 2: np.uint32}.get(pixels.dtype.itemsize, np.uint64)
+    first, *rest = _quarters(pixels)
+    total = first.astype(wide)
+    for quarter in rest:
+        total += quarter
+    total += 2
+    total >>= 2
+    return total.astype(pixels.dtype)
 
 
 def _largest(pixels: Pixels) -> Pixels:
