@@ -141,7 +141,12 @@ def _fit(c: GastricConfig) -> Stage:
 
 def _tiles(c: GastricConfig) -> Map:
     """Focus as scanned, then normalised, sharpened if asked, segmented and classified."""
-    normal = stain.apply(method=c.stain.method, reference=c.stain.reference, nonnegative=c.stain.nonnegative)
+    normal = stain.apply(
+        method=c.stain.method,
+        reference=c.stain.reference,
+        nonnegative=c.stain.nonnegative,
+        device="cuda" if c.network.device == "cuda" else "cpu",
+    )
     network = lesion.tile_network(
         weights=c.network.weights,
         sha256=_sha(c.network.weights, VNET),

@@ -8,9 +8,11 @@ from torch import nn
 
 from wsipipe.errors import WeightsError
 from wsipipe.models.dual_branch import DualBranch, deployment, folded, gflop, load_encoder, parameters
-from wsipipe.models.retina_settings import DUAL_BRANCH_PRESETS, DualBranchConfig
+from wsipipe.models.retina_settings import DUAL_BRANCH_PRESETS, REFINED, DualBranchConfig
 
 TINY = DUAL_BRANCH_PRESETS["tiny"]
+CELLS = TINY.model_copy(update={"detail": 0, "decoder": (8, 8, 8, 8), "enhancer": (8, 8, 8, 8)})
+"""The finest map has cells of two pixels."""
 MOST_BYTES = 25 * 2**20
 
 
@@ -25,17 +27,19 @@ def network(config: DualBranchConfig = TINY, seed: int = 0) -> DualBranch:
     return made.eval()
 
 
+@pytest.mark.parametrize("config", [TINY, CELLS], ids=["detail", "cells"])
 @pytest.mark.parametrize("shape", [(64, 96), (50, 61), (33, 32)])
-def test_answers_have_the_picture_s_size_whatever_it_is(shape):
-    said = network()(torch.randn(2, 3, *shape))
+def test_answers_have_the_picture_s_size_whatever_it_is(config, shape):
+    said = network(config)(torch.randn(2, 3, *shape))
     assert said.logits.shape == said.first.shape == said.restored.shape == (2, 3, *shape)
     assert said.restored.min() >= 0
     assert said.restored.max() <= 1
 
 
+@pytest.mark.parametrize("config", [TINY, CELLS], ids=["detail", "cells"])
 @torch.no_grad()
-def test_the_deployment_network_gives_equal_bits_with_fewer_parameters():
-    whole = network()
+def test_the_deployment_network_gives_equal_bits_with_fewer_parameters(config):
+    whole = network(config)
     small = deployment(whole)
     x = torch.randn(1, 3, 70, 64)
     assert torch.equal(whole(x).logits, small(x).logits)
@@ -79,4 +83,16 @@ def test_the_full_width_encoder_computes_what_torchvision_s_does():
 def test_the_default_fits_into_a_weights_file_of_16_bit_floats():
     assert 2 * parameters(DualBranch(DUAL_BRANCH_PRESETS["standard"])) < MOST_BYTES
     assert next(iter(DUAL_BRANCH_PRESETS)) == "standard"
+    for plain, refined in REFINED.items():
+        assert DUAL_BRANCH_PRESETS[plain] == DUAL_BRANCH_PRESETS[refined].model_copy(update={"refine": ()})
+
+
+def test_a_decoder_has_a_step_for_every_halving():
+    with pytest.raises(ValueError, match="4 channels"):
+        DualBranchConfig(detail=0)
+    with pytest.raises(ValueError, match="5 channels"):
+        DualBranchConfig(decoder=(8, 8))
+
+
+def test_the_plain_preset_is_the_source_s_form():
     assert DUAL_BRANCH_PRESETS["plain"] == DUAL_BRANCH_PRESETS["standard"].model_copy(update={"refine": ()})

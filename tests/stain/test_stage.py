@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from wsipipe import stain
 from wsipipe.errors import ConfigError, UsageError
 from wsipipe.stage import RGB, Stage, chain
-from wsipipe.stain import reference, unmix
+from wsipipe.stain import on_gpu, reference, unmix
 from wsipipe.stain.fitting import fit_pixels
 from wsipipe.stain.sample import pool
 
@@ -64,6 +64,19 @@ def test_recolour_equals_the_formula_and_ignores_neighbours(seed: int, count: in
     assert np.abs(found - exact).max() < 0.501
     cut = slice(count // 3, count // 3 + 7)
     assert np.array_equal(unmix.recolour(pixels[cut], matrix), found[cut])
+
+
+def test_torchs_recolour_is_within_a_grey_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    tiles, matrix = rng.integers(0, 256, (5, 20, 30, 3)).astype(np.uint8), rng.normal(0, 0.7, (3, 3))
+    monkeypatch.setattr(on_gpu, "BATCH", 2)
+    found = on_gpu.recolour(tiles, matrix, device="cpu")
+    assert np.abs(found.astype(int) - unmix.recolour(tiles, matrix)).max() <= 1
+    assert on_gpu.recolour(tiles[:0], matrix, device="cpu").shape == (0, 20, 30, 3)
+
+
+def test_the_device_is_part_of_the_key_where_it_is_no_cpu() -> None:
+    assert stain.apply().spec() == stain.apply(device="cpu").spec() != stain.apply(device="cuda").spec()
 
 
 def test_recolour_does_not_overflow() -> None:

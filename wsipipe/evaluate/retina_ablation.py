@@ -36,11 +36,14 @@ from wsipipe.evaluate.retina import (
 from wsipipe.evaluate.retina_table import GROUPS, MEASURES, by_picture, gain, per_cent
 from wsipipe.evaluate.table import Table
 from wsipipe.models.device import Execution, execution
+from wsipipe.models.retina_settings import REFINED
 from wsipipe.train.retina_config import RetinaConfig
 from wsipipe.vessel.network import forward, vessel_network
 
 RECORDS = "records.json"
 ALONE = "segmentation only"
+REFINEMENT = "network=refined"
+"""The preset that is the configuration's own with refinement."""
 ROWS: dict[str, tuple[str, ...]] = {
     ALONE: ("loss.rec=0", "loss.ssim=0", "loss.mask=0"),
     "+ rec": ("loss.ssim=0", "loss.mask=0"),
@@ -53,8 +56,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "segmentation only, trained on clean pictures": (
         "loss.rec=0", "loss.ssim=0", "loss.mask=0", "schedule.degraded=0",
     ),
-    "all, mask 0.4, with refinement": ("network=standard",),
-    "segmentation only, with refinement": ("network=standard", "loss.rec=0", "loss.ssim=0", "loss.mask=0"),
+    "all, mask 0.4, with refinement": (REFINEMENT,),
+    "segmentation only, with refinement": (REFINEMENT, "loss.rec=0", "loss.ssim=0", "loss.mask=0"),
 }  # fmt: skip
 """Rows by name, and what each sets; the first five and the eighth are the source's."""
 FIRST_STAGE = ("loss.segment=0", "loss.mask=0")
@@ -230,8 +233,11 @@ def _shown(config: RetinaConfig, bench: Bench) -> list[Shown]:
 
 
 def _config(experiment: Experiment, bench: Bench) -> RetinaConfig:
-    sets: list[Any] = [*bench.sets, f"schedule.seed={experiment.seed}", *experiment.sets]
-    return load(RetinaConfig, bench.config, sets)
+    own = [one for one in experiment.sets if one != REFINEMENT]
+    made = load(RetinaConfig, bench.config, [*bench.sets, f"schedule.seed={experiment.seed}", *own])
+    if len(own) == len(experiment.sets):
+        return made
+    return made.model_copy(update={"network": REFINED.get(made.network, made.network)})
 
 
 def _segment(weights: Path, first: Path | None, how: Execution, *, flips: bool) -> Segment:

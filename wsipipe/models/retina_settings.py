@@ -73,16 +73,23 @@ DUAL_BRANCH_PRESETS = {
     "coarse": DualBranchConfig(
         width=32, detail=0, decoder=(96, 64, 48, 32), enhancer=(96, 64, 48, 32), refine=(24, 32, 64)
     ),
+    "coarse-plain": DualBranchConfig(
+        width=32, detail=0, decoder=(96, 64, 48, 32), enhancer=(96, 64, 48, 32), refine=()
+    ),
     "resnet18": DualBranchConfig(width=64, decoder=_SLIM, enhancer=_SLIM, refine=()),
     "tiny": DualBranchConfig(
         width=8, blocks=(1, 1, 1, 1), detail=4, decoder=(8, 8, 8, 8, 4), enhancer=(8, 8, 8, 8, 4), refine=(4, 8)
     ),
 }
-"""``standard`` is the default; ``plain`` the same without refinement; ``light`` a third of its operations, for training
-without a GPU, and ``slim`` the same without refinement; ``resnet18`` the source's full width, whose encoder takes
-published weights; ``tiny`` is for tests of the mechanics."""
+"""``standard`` is the default; ``plain`` the same without refinement; ``light`` a third of its operations, and ``slim``
+the same without refinement; ``coarse`` ends at cells of two pixels, so that a step of training on a CPU takes half of
+``light``'s time, and ``coarse-plain`` the same without refinement; ``resnet18`` the source's full width, whose encoder
+takes published weights; ``tiny`` is for tests of the mechanics."""
 
-PresetName = Literal["standard", "plain", "light", "slim", "coarse", "resnet18", "tiny"]
+REFINED = {"plain": "standard", "slim": "light", "coarse-plain": "coarse"}
+"""Presets without refinement, and the same with it."""
+
+PresetName = Literal["standard", "plain", "light", "slim", "coarse", "coarse-plain", "resnet18", "tiny"]
 
 DUAL_BRANCH = {
     name: Architecture(name="dual_branch", config=config.model_dump(mode="json"))

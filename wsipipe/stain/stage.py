@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from wsipipe.errors import ConfigError
 from wsipipe.stage import RGB, Batch, Ref, Spec, Stage
-from wsipipe.stain import reinhard, unmix
+from wsipipe.stain import on_gpu, reinhard, unmix
 from wsipipe.stain.backends import Backend, require
 from wsipipe.stain.fitting import Fit, Method, fit_pixels
 from wsipipe.stain.reference import Target
@@ -82,6 +82,7 @@ def apply(
     reference: str = "default",
     nonnegative: bool = False,
     target: Mapping[str, Any] | None = None,
+    device: str = "cpu",
 ) -> Stage:
     """Stage that gives tiles the target's stains.
 
@@ -95,6 +96,8 @@ def apply(
         Concentrations are not negative, as in staintools; four times slower. Not for ``reinhard``.
     target : mapping, optional
         The fitted reference as numbers (`Target.to_json`), for workers: `reference` is then only its name.
+    device : str
+        ``cpu``, or ``cuda`` for the linear methods: results differ by one grey level at most, so it is part of the key.
 
     Returns
     -------
@@ -114,8 +117,11 @@ def apply(
         return Stage(Ref("wsipipe.stain.stage:apply", {"method": "none"}), "stain", 1, (RGB,), (RGB,), _unchanged)
     found = Target.from_json(target) if target is not None else find_target(reference, method)
     params = {"method": method, "reference": found.name, "nonnegative": nonnegative, "target": found.to_json()}
+    if device != "cpu":
+        params["device"] = device
     ref = Ref("wsipipe.stain.stage:apply", params)
-    return Stage(ref, "stain", 1, (RGB, *FITTED[:4]), (RGB,), partial(_applied, Way(method, found, nonnegative)))
+    way = Way(method, found, nonnegative, device)
+    return Stage(ref, "stain", 1, (RGB, *FITTED[:4]), (RGB,), partial(_applied, way))
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,7 @@ class Way:
     method: str
     target: Target
     nonnegative: bool
+    device: str = "cpu"
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -168,4 +175,6 @@ def _applied(
     ends = (stain_matrix, stain_max, way.target.matrix, way.target.greatest)
     if way.nonnegative:
         return {"rgb": unmix.recolour_nonnegative(rgb, *ends)}
+    if way.device != "cpu":
+        return {"rgb": on_gpu.recolour(rgb, unmix.transfer(*ends), device=way.device)}
     return {"rgb": unmix.recolour(rgb, unmix.transfer(*ends))}
