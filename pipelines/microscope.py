@@ -14,6 +14,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from wsipipe.config import Config, Positive, load
+from wsipipe.errors import WeightsError
+from wsipipe.models.deblur_config import DEBLUR
+from wsipipe.models.weights import find
 from wsipipe.run.mosaic.make import beside
 from wsipipe.run.mosaic.plan import MosaicPlan
 from wsipipe.slide.field_places import Arrangement
@@ -78,7 +81,9 @@ class MicroscopeConfig(Config):
     seed: Annotated[int, Field(ge=0, description="of the permutation test")] = 0
 
 
-def plan(folder: str | Path, mosaic: Path, config: Path | None = None, sets: Sequence[str] = ()) -> MosaicPlan:
+def plan(
+    folder: str | Path, mosaic: Path, config: Path | None = None, sets: Sequence[str] = (), *, untrained: bool = False
+) -> MosaicPlan:
     """The plan of one mosaic.
 
     Parameters
@@ -89,13 +94,19 @@ def plan(folder: str | Path, mosaic: Path, config: Path | None = None, sets: Seq
         The OME-Zarr to make.
     config, sets
         A YAML file and ``section.key=value`` texts.
+    untrained : bool
+        Whether random weights may deblur, which shows the mechanics only.
 
     Raises
     ------
     ConfigError
         For an unknown key or a value out of range.
+    WeightsError
+        For missing weights, or untrained ones where they are not allowed.
     """
     c = load(MicroscopeConfig, config, sets)
+    if c.deblur.method == "network" and not (find(c.deblur.weights, DEBLUR).card.trained or untrained):
+        raise WeightsError("these weights are untrained and would spoil the mosaic", subject=c.deblur.weights)
     f, r = c.places, c.edges
     sharpen = {name: value for name, value in c.deblur.model_dump(exclude={"order"}).items() if value != ""}
     return MosaicPlan(

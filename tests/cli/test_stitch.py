@@ -95,6 +95,14 @@ def test_fields_through_the_network_to_a_category_in_one_run(fields: Path, tmp_p
     assert sum(told["tiles_per_step"].values()) == 0
 
 
+def test_a_mosaic_is_not_spoilt_by_random_weights(fields: Path, tmp_path: Path) -> None:
+    words = ("--out", tmp_path / "m.zarr", "--set", "deblur.method=network", "--set", "deblur.weights=untrained:0:tiny")
+    done = wsipipe("stitch", fields, *words)
+    assert done.code == 2
+    assert "untrained" in done.err
+    assert not (tmp_path / "m.zarr").exists()
+
+
 def test_a_pipeline_that_is_not_known_is_refused(fields: Path, tmp_path: Path) -> None:
     done = wsipipe("run", "microscope", fields, "--out", tmp_path / "r", "--then", "renal")
     assert done.code == 2

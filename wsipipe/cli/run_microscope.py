@@ -23,7 +23,7 @@ def microscope(
     set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value of the mosaic.")] = None,
     then_config: Annotated[Path | None, typer.Option("--then-config", help="YAML of the pipeline after it.")] = None,
     then_set: Annotated[list[str] | None, typer.Option("--then-set", help="section.key=value of that.")] = None,
-    untrained: Annotated[bool, typer.Option("--untrained", help="Random weights after it: mechanics only.")] = False,
+    untrained: Annotated[bool, typer.Option("--untrained", help="Random weights: mechanics only.")] = False,
     workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes; 0: this one.")] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, max=64, help="Threads of each.")] = 1,
 ) -> None:
@@ -43,7 +43,7 @@ def microscope(
     sets = stitch.settings(set_, mpp=mpp)
     mosaics = [out / "mosaics" / f"{name}.zarr" for name in names]
     for folder, mosaic in zip(fields, mosaics, strict=True):
-        made = stitch.run(plans.plan(folder, mosaic, config, sets), mosaic, workers, threads)
+        made = stitch.run(plans.plan(folder, mosaic, config, sets, untrained=untrained), mosaic, workers, threads)
         if not made.whole:
             raise typer.Exit(made.exit_code or 1)
         stitch.tell(made)
