@@ -101,12 +101,13 @@ class MosaicStore:
         return np.moveaxis(np.asarray(self._open(level)[(slice(None), *box.slices())]), 0, 2)
 
     def reduce(self, level: int, box: Box) -> None:
-        """Write a block of a level from the next finer one: means of 2 x 2 pixels."""
-        finer = self._open(level - 1)
-        source = Box(2 * box.y, 2 * box.x, 2 * box.height, 2 * box.width).intersect(Box(0, 0, *self.shapes[level - 1]))
+        """Write a block of a level from the next finer one: means of 2 x 2 pixels, a strip in memory at a time."""
+        finer, plane = self._open(level - 1), Box(0, 0, *self.shapes[level - 1])
         out = np.empty((3, *box.shape), np.uint8)
-        for channel in range(3):
-            out[channel] = halved(np.asarray(finer[(slice(channel, channel + 1), *source.slices())])[0])
+        for part in blocks(box.shape, CHUNK_PX):
+            there = part.shift(box.y, box.x)
+            source = Box(2 * there.y, 2 * there.x, 2 * there.height, 2 * there.width).intersect(plane)
+            out[(slice(0, 3), *part.slices())] = halved(np.asarray(finer[(slice(0, 3), *source.slices())]))
         self.write(level, box, np.moveaxis(out, 0, 2))
 
     def describe(self, name: str, told: dict[str, Any]) -> None:

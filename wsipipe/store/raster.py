@@ -204,7 +204,7 @@ def _reduced(finer: zarr.Array[Any], halve: Callable[[Pixels], Pixels], box: Box
 def _quarters(pixels: Pixels) -> tuple[Pixels, ...]:
     """The four pixels of every 2 x 2 square; an odd last row or column stands twice."""
     odd = [(0, 0)] * (pixels.ndim - 2) + [(0, side % 2) for side in pixels.shape[-2:]]
-    even = np.pad(pixels, odd, mode="edge")
+    even = np.pad(pixels, odd, mode="edge") if any(more for _, more in odd) else pixels
     return tuple(even[..., dy::2, dx::2] for dy in (0, 1) for dx in (0, 1))
 
 
