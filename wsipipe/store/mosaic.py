@@ -104,7 +104,7 @@ class MosaicStore:
         """Write a block of a level from the next finer one: means of 2 x 2 pixels, a strip in memory at a time."""
         finer, plane = self._open(level - 1), Box(0, 0, *self.shapes[level - 1])
         out = np.empty((3, *box.shape), np.uint8)
-        for part in blocks(box.shape, CHUNK_PX):
+        for part in blocks(box.shape, 2 * CHUNK_PX):
             there = part.shift(box.y, box.x)
             source = Box(2 * there.y, 2 * there.x, 2 * there.height, 2 * there.width).intersect(plane)
             out[(slice(0, 3), *part.slices())] = halved(np.asarray(finer[(slice(0, 3), *source.slices())]))
