@@ -54,7 +54,6 @@ def lazyslide() -> Engine:
     """Tissues, tiles and feature extraction, written to its store."""
     import lazyslide
     import torch
-    import wsidata
 
     class Mean(torch.nn.Module):
         """Mean colours as features."""
@@ -63,7 +62,7 @@ def lazyslide() -> Engine:
             return images.float().mean(dim=(2, 3))
 
     def run(path: Path, folder: Path) -> int:
-        slide = wsidata.open_wsi(str(path), store=str(folder / "slide.zarr"))
+        slide = lazyslide.open_wsi(str(path), store=str(folder / "slide.zarr"))
         lazyslide.pp.find_tissues(slide)
         lazyslide.pp.tile_tissues(slide, TILE, mpp=MPP, slide_mpp=MPP, background_fraction=1 - MIN_TISSUE)
         lazyslide.tl.feature_extraction(

@@ -5,7 +5,7 @@ Enters: an open array. Leaves: the array, quicker; or a file in its place. Who u
 A unit's picture has a chunk for every tile in one shard; zarr's own pipeline takes 0.4 ms for each of them. zarrs
 writes where it is told to, at once and not by way of another name, so a killed writer would leave half a file: what has
 to survive that is written beside its place and moved there (`put`). With more than one thread the order of the chunks
-in a shard, and with it the bytes, would depend on who was first.
+in a shard, and with it the bytes, would depend on who was first. What goes to an object store is encoded here too.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
 import zarr
 from numpy.typing import NDArray
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.storage import LocalStore, StorePath
 from zarrs import ZarrsCodecPipeline
 
@@ -46,16 +49,21 @@ def put(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[Any]) 
         All that is inside the array of exactly one of its files.
     values : NDArray
         Of that shape.
+
+    Raises
+    ------
+    OSError
+        What the system refuses, with its number.
     """
     store = array.store_path.store
     if not isinstance(store, LocalStore):
-        array[where] = values
+        _upload(array, where, values)
         return
     folder = Path(store.root) / array.store_path.path
     beside = folder / f"{os.getpid()}-{threading.get_ident()}.partial"
     name = _name_of(array, where)
     try:
-        write(_at(array, beside), where, values)
+        _written(_at(array, beside), where, values)
         target = folder / name
         if (beside / name).exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -67,21 +75,37 @@ def put(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[Any]) 
 
 
 def write(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[Any]) -> None:
-    """Write into a `quick` array; what the system refuses is an OSError, as elsewhere (a full disk above all).
+    """Write one whole chunk or shard of a `quick` array where it is: for what is begun anew after a kill.
 
-    Raises
-    ------
-    OSError
-        With the system's number.
+    Parameters, errors and bytes are those of `put`.
     """
+    if isinstance(array.store_path.store, LocalStore):
+        _written(array, where, values)
+    else:
+        _upload(array, where, values)
+
+
+def _written(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[Any]) -> None:
+    """What the system refuses is an OSError, as elsewhere (a full disk above all): zarrs has only RuntimeError."""
     try:
         array[where] = values
-    except RuntimeError as error:  # zarrs has no other
+    except RuntimeError as error:
         number = re.search(r"os error (\d+)", str(error))
         if number is None:
             raise
         code = int(number[1])
         raise OSError(code, os.strerror(code), array.store_path.path or str(array.store_path)) from error
+
+
+def _upload(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[Any]) -> None:
+    """The same bytes as on a disk, encoded in a temporary folder: results do not depend on where they lie."""
+    name = _name_of(array, where)
+    with tempfile.TemporaryDirectory(prefix="wsipipe-") as folder:
+        _written(_at(array, Path(folder)), where, values)
+        file = Path(folder) / name
+        data = file.read_bytes() if file.exists() else None
+    there = array.store_path / name
+    sync(there.delete() if data is None else there.set(default_buffer_prototype().buffer.from_bytes(data)))
 
 
 def _at(array: zarr.Array[Any], folder: Path) -> zarr.Array[Any]:
