@@ -41,6 +41,13 @@ def test_zarr_reads_what_is_put(array: zarr.Array, values: np.ndarray) -> None:
     assert np.array_equal(quick.quick(again)[70:90, 5:50], values[6:26, 5:50], equal_nan=True)
 
 
+def test_what_zarrs_cannot_select_zarr_does(array: zarr.Array, values: np.ndarray) -> None:
+    quick.put(array, WHERE, values)
+    again = quick.quick(zarr.open_array(array.store_path.store.root, mode="r"))
+    for chosen in (70, (70, slice(3, 50)), (..., 7), (np.array([66, 90, 71]), slice(None))):
+        assert np.array_equal(again[chosen], array[chosen], equal_nan=True), chosen
+
+
 def test_equal_values_give_equal_bytes(array: zarr.Array, values: np.ndarray) -> None:
     seen = set()
     for _ in range(10):

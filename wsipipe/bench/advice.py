@@ -9,9 +9,9 @@ import os
 from collections.abc import Sequence
 
 from wsipipe.bench.figure import Figure
+from wsipipe.config import NetworkSection
 
-BATCH = 8
-"""The default of ``network.batch``."""
+BATCH: int = NetworkSection.model_fields["batch"].default
 NETWORK = "tile network, float32"
 RUN = "wsipipe run gastric, "
 

@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe import stain, tissue
+from wsipipe.bench import engine_peers
+from wsipipe.bench.engine_peers import BATCH, MIN_TISSUE, MPP, TILE
 from wsipipe.bench.figure import Figure
 from wsipipe.bench.peers import installed
 from wsipipe.errors import WsipipeError
@@ -31,7 +33,8 @@ from wsipipe.run.plan import Keep, Map, Overview, Pipeline, Reduce
 from wsipipe.run.source import MppPolicy, Source
 from wsipipe.stage import RGB, Batch, Ref, Spec, Stage
 
-MPP, TILE, BATCH, MIN_TISSUE, CELL = 0.5, 512, 8, 0.70, 4
+CELL = 4
+"""Pixels along the side of a cell of the map."""
 RECIPE = "wsipipe.bench.engine:build"
 OURS, TIATOOLBOX, LAZYSLIDE = "wsipipe", "TIAToolbox", "LazySlide"
 
@@ -119,8 +122,6 @@ def _engine(name: str) -> Callable[[Path, Path], int]:
     """The engine of a name; its imports are done here, before the clock starts."""
     if name == OURS:
         return ours
-    from wsipipe.bench import engine_peers
-
     return engine_peers.tiatoolbox() if name == TIATOOLBOX else engine_peers.lazyslide()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 Engine = Callable[[Path, Path], int]
 MPP, TILE, BATCH, MIN_TISSUE = 0.5, 512, 8, 0.70
-"""As in `wsipipe.bench.engine`; PatchPredictor takes no share of tissue and works on every tile that touches any."""
+"""Of every engine; PatchPredictor takes no share of tissue and works on every tile that touches any."""
 
 
 def tiatoolbox() -> Engine:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wsipipe.bench import engine
+from wsipipe.bench.engine_peers import BATCH, TILE
 from wsipipe.bench.figure import OURS, Figure, figure
 
 BATCHES = 8
@@ -19,7 +20,7 @@ BATCHES = 8
 
 def figures(path: Path, *, peers: bool, rounds: int) -> Iterator[Figure]:
     """The copy of batches of tiles, then peaks."""
-    source = np.ones((BATCHES, engine.BATCH, engine.TILE, engine.TILE, 3), np.uint8)
+    source = np.ones((BATCHES, BATCH, TILE, TILE, 3), np.uint8)
     target = np.empty_like(source)
 
     def copied() -> float:

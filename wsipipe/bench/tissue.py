@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from wsipipe import tissue
 from wsipipe.bench.figure import OURS, Figure, Job, figure
 from wsipipe.bench.peers import installed
+from wsipipe.config import TileSection, TissueSection
 from wsipipe.grid import Grid
 from wsipipe.grid.place import choose_frame
 from wsipipe.pipelines import gastric
@@ -26,8 +27,6 @@ from wsipipe.run.source import MppPolicy, Source, close_all
 from wsipipe.slide import Slide, open_slide
 
 MPP, TILE, MIN_TISSUE = 0.5, 512, 0.70
-SCALE, UNIT, OVERVIEW_PX = 16, 8, 2048
-"""As the gastric pipeline has them by default."""
 
 
 def figures(path: Path, *, peers: bool, rounds: int) -> Iterator[Figure]:
@@ -59,14 +58,15 @@ def figures(path: Path, *, peers: bool, rounds: int) -> Iterator[Figure]:
 
 def boxes(slide: Slide) -> NDArray[np.int64]:
     """Ids of the tiles with enough tissue, by the stages that a run has, unit by unit, and nothing written."""
-    mask, fit = tissue.mask(scale=SCALE), tissue.fit_threshold()
+    told, unit_side = TissueSection(), TileSection().unit  # what a run has by default
+    mask, fit = tissue.mask(scale=told.scale), tissue.fit_threshold()
     frame = choose_frame(slide.info.frames(), MPP)
-    grid = Grid(frame.shape, TILE, unit=UNIT, halo=mask.halo)
-    overview, _ = pixels.read_overview(slide, frame, longest_px=OVERVIEW_PX)
+    grid = Grid(frame.shape, TILE, unit=unit_side, halo=mask.halo)
+    overview, _ = pixels.read_overview(slide, frame, longest_px=told.overview_px)
     threshold = fit.fn(overview=overview)["tissue_threshold"]
     kept = []
     for unit in range(grid.n_units):
-        ids, rgb = pixels.read_unit(slide, frame, grid, unit, scale=SCALE)
+        ids, rgb = pixels.read_unit(slide, frame, grid, unit, scale=told.scale)
         inside = grid.write_boxes(ids)[:, 2:].astype(np.int32)
         shares = mask.fn(rgb=rgb, inside=inside, tissue_threshold=threshold)["tissue_share"]
         kept.append(ids[tissue.keep(shares, MIN_TISSUE)])

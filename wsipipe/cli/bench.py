@@ -66,43 +66,43 @@ def _quiet_threads() -> None:
 
 
 def _all_figures(work: str, slides: list[Path], *, peers: bool, rounds: int) -> Iterator[Figure]:
-    """Of every slide; of several, each line says which. The network is measured once."""
+    """The network's, then of every slide; of several, each line says which."""
     from dataclasses import replace
 
-    for index, slide in enumerate(slides or [None]):
-        for figure in _figures(work, slide, peers=peers, rounds=rounds):
-            again = index and figure.work.startswith("tile network")
-            name = f"{figure.work} [{slide.name}]" if slide and len(slides) > 1 else figure.work
-            if not again:
-                yield replace(figure, work=name)
+    from wsipipe.bench import network
+
+    network_s = 0.0
+    if work in ("network", "all"):
+        for figure in network.figures(peers=peers, rounds=rounds):
+            network_s = network_s or 1 / figure.ours
+            yield figure
+        yield from network.batches(rounds=rounds)
+    for slide in slides:
+        for figure in _figures(work, slide, network_s, peers=peers, rounds=rounds):
+            yield replace(figure, work=f"{figure.work} [{slide.name}]") if len(slides) > 1 else figure
 
 
-def _figures(work: str, slide: Path | None, *, peers: bool, rounds: int) -> Iterator[Figure]:
-    from wsipipe.bench import engine, memory, network, pipeline, reading, stain, tissue
+def _figures(work: str, slide: Path, network_s: float, *, peers: bool, rounds: int) -> Iterator[Figure]:
+    """Of one slide; `network_s` is what the network takes for a tile, 0 where it was not measured."""
+    from wsipipe.bench import engine, memory, pipeline, reading, stain, tissue
 
     seconds: dict[str, float] = {}
-    if work in ("read", "all") and slide:
+    if work in ("read", "all"):
         for figure in reading.figures(slide, peers=peers, rounds=rounds):
             seconds.setdefault("read", reading.TILE**2 / 1e6 / figure.ours)
             yield figure
-    if work in ("stain", "all") and slide:
+    if work in ("stain", "all"):
         for figure in stain.figures(slide, peers=peers, rounds=rounds):
             seconds.setdefault("stain", 1 / figure.ours)
             yield figure
-    if work in ("tissue", "all") and slide:
+    if work in ("tissue", "all"):
         yield from tissue.figures(slide, peers=peers, rounds=rounds)
-    if work in ("network", "all"):
-        for figure in network.figures(peers=peers, rounds=rounds):
-            seconds.setdefault("network", 1 / figure.ours)
-            yield figure
-        yield from network.batches(rounds=rounds)
-    if work in ("memory", "all") and slide:
+    if work in ("memory", "all"):
         yield from memory.figures(slide, peers=peers, rounds=rounds)
-    if work in ("pipeline", "all") and slide:
+    if work in ("pipeline", "all"):
         yield from engine.figures(slide, peers=peers, rounds=max(1, rounds // 2))
-        yield from pipeline.figures(
-            slide, rounds=rounds, seconds_per_tile=sum(seconds.values()) if len(seconds) == 3 else None
-        )
+        known = network_s + sum(seconds.values()) if network_s and len(seconds) == 2 else None
+        yield from pipeline.figures(slide, rounds=rounds, seconds_per_tile=known)
 
 
 def _table(told: list[Figure]) -> Table:

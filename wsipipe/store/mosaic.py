@@ -88,10 +88,9 @@ class MosaicStore:
     def write(self, level: int, box: Box, pixels: NDArray[np.uint8]) -> None:
         """Write one block, ``(h, w, 3)``, and sync it."""
         array = self._open(level)
-        quick.put(array, (slice(0, 3), *box.slices()), np.moveaxis(pixels, 2, 0))
-        file = (
-            Path(self.root) / str(level) / array.metadata.encode_chunk_key((0, box.y // self.side, box.x // self.side))
-        )
+        where = (slice(0, 3), *box.slices())
+        quick.put(array, where, np.moveaxis(pixels, 2, 0))
+        file = Path(self.root) / str(level) / quick.file_name(array, where)
         if file.exists():
             for one in (file, *list(file.parents)[:4]):
                 sync(one)

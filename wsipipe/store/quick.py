@@ -1,8 +1,8 @@
-"""Chunks encoded and decoded by zarrs, compiled and on the caller's thread: the same format in a tenth of the time.
+"""Chunks encoded and decoded by zarrs, compiled and on one thread: the same format in less time.
 
 Enters: an open array. Leaves: the array, quicker; or a file in its place. Who uses it: the writers of this room.
 
-A unit's picture has a chunk for every tile in one shard; zarr's own pipeline takes 0.4 ms for each of them. zarrs
+A unit's picture has a chunk for every tile in one shard, and zarr's own pipeline is slow with many small ones. zarrs
 writes where it is told to, at once and not by way of another name, so a killed writer would leave half a file: what has
 to survive that is written beside its place and moved there (`put`). With more than one thread the order of the chunks
 in a shard, and with it the bytes, would depend on who was first. What goes to an object store is encoded here too.
@@ -25,15 +25,18 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, StorePath
 from zarrs import ZarrsCodecPipeline
 
-SETTINGS = {"threading.max_workers": 1, "codec_pipeline.strict": True}
 _LOCK = threading.Lock()
 
 
-def quick(array: zarr.Array[Any]) -> zarr.Array[Any]:
-    """The same array, read and written by zarrs where it lies on a disk; one on an object store as it is."""
+def quick(array: zarr.Array[Any], *, strict: bool = False) -> zarr.Array[Any]:
+    """The same array, read and written by zarrs where it lies on a disk; one on an object store as it is.
+
+    Selections that zarrs does not know are left to zarr; with `strict` they are an error, since zarr's bytes differ.
+    """
     inner = array.async_array
     if isinstance(inner.store_path.store, LocalStore):
-        with _LOCK, zarr.config.set(SETTINGS):  # both are asked for only while the pipeline is made
+        settings = {"threading.max_workers": 1, "codec_pipeline.strict": strict}
+        with _LOCK, zarr.config.set(settings):  # both are asked for only while the pipeline is made
             made = ZarrsCodecPipeline.from_array_metadata_and_store(inner.metadata, inner.store_path.store)
         object.__setattr__(inner, "codec_pipeline", made)
     return array
@@ -61,7 +64,7 @@ def put(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[Any]) 
         return
     folder = Path(store.root) / array.store_path.path
     beside = folder / f"{os.getpid()}-{threading.get_ident()}.partial"
-    name = _name_of(array, where)
+    name = file_name(array, where)
     try:
         _written(_at(array, beside), where, values)
         target = folder / name
@@ -99,7 +102,7 @@ def _written(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[A
 
 def _upload(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[Any]) -> None:
     """The same bytes as on a disk, encoded in a temporary folder: results do not depend on where they lie."""
-    name = _name_of(array, where)
+    name = file_name(array, where)
     with tempfile.TemporaryDirectory(prefix="wsipipe-") as folder:
         _written(_at(array, Path(folder)), where, values)
         file = Path(folder) / name
@@ -110,10 +113,10 @@ def _upload(array: zarr.Array[Any], where: tuple[slice, ...], values: NDArray[An
 
 def _at(array: zarr.Array[Any], folder: Path) -> zarr.Array[Any]:
     """An array of the same description elsewhere."""
-    return quick(zarr.Array(zarr.AsyncArray(array.metadata, StorePath(LocalStore(folder)))))
+    return quick(zarr.Array(zarr.AsyncArray(array.metadata, StorePath(LocalStore(folder)))), strict=True)
 
 
-def _name_of(array: zarr.Array[Any], where: tuple[slice, ...]) -> str:
-    """The one file that a region fills."""
+def file_name(array: zarr.Array[Any], where: tuple[slice, ...]) -> str:
+    """The one file that a region fills, below the array's folder."""
     index = tuple(part.start // side for part, side in zip(where, array.shards or array.chunks, strict=False))
     return str(array.metadata.encode_chunk_key(index + (0,) * (len(array.shape) - len(index))))

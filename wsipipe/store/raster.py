@@ -172,7 +172,8 @@ class _Pyramid:
             fill_value=0,
             dimension_names=["c", "y", "x"][-2 - len(lead) :],
         )
-        return quick.quick(made)  # a publication that was killed is begun anew: no file needs to be put in place
+        # a publication that was killed is begun anew: no file needs to be put in place
+        return quick.quick(made, strict=True)
 
 
 def _touched(box: Box, finer: Sequence[Box]) -> bool:

@@ -158,7 +158,7 @@ def _copy_packed(layer: Layer, grid: Grid) -> None:
     target = work.create_group(Path(layer.packed_group).name, overwrite=True)
     target.attrs.update(dict(source.attrs))
     for spec in layer.specs:
-        array = quick.quick(_create_array(target, spec, geometry(spec, grid, packed=True)))
+        array = quick.quick(_create_array(target, spec, geometry(spec, grid, packed=True)), strict=True)
         loose = quick.quick(member(layer, source, spec.name))
         for box in _pack_boxes(array):
             quick.write(array, box, np.asarray(loose[box]))
@@ -240,10 +240,7 @@ def _pack_boxes(array: zarr.Array[Any]) -> list[tuple[slice, ...]]:
 
 def _sync_chunk(layer: Layer, name: str, array: zarr.Array[Any], where: tuple[slice, ...]) -> None:
     """Flush the one file that a region of whole write units fills, if it is there."""
-    side = array.shards or array.chunks
-    index = tuple(part.start // step for part, step in zip(where, side, strict=False))
-    index += (0,) * (len(array.shape) - len(index))
-    _sync(place(layer.root) / layer.group / name / array.metadata.encode_chunk_key(index))
+    _sync(place(layer.root) / layer.group / name / quick.file_name(array, where))
 
 
 def _sync(path: Path) -> None:
