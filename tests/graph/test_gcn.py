@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsipipe.errors import WeightsError
+from wsipipe.graph.deployed import OneSlide
 from wsipipe.graph.gcn import GCN, GcnConfig, build, category, classify, edge_index
 from wsipipe.graph.pearson import connect
 from wsipipe.graph.topk import select
@@ -94,6 +95,20 @@ def test_mean_pool_is_a_mean() -> None:
     np.testing.assert_allclose(
         logits(config, twice, np.zeros((12, 12), np.uint8)), logits(config, nodes, edges), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("n", [1, 3, 15])
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("changed", [{}, {"self_loops": False}, {"edges": False}, {"layers": 0}, {"layers": 3}])
+def test_a_run_s_network_answers_as_the_trained_one(n: int, readout: str, changed: dict[str, object]) -> None:
+    config = GcnConfig.model_validate({"features": 5, "hidden": 7, "readout": readout, "slots": 4} | changed)
+    nodes, edges = graph(n)
+    torch.manual_seed(0)
+    trained, deployed = build(config).eval(), OneSlide(config).eval()
+    deployed.load_state_dict(trained.state_dict())
+    with torch.inference_mode():
+        said = deployed(torch.from_numpy(nodes), torch.from_numpy(edges)).numpy()
+    np.testing.assert_allclose(said, logits(config, nodes, edges), atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 3, 10, 15])

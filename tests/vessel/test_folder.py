@@ -107,7 +107,8 @@ def test_the_working_scale_is_the_field_s_width():
     wide = np.zeros((100, 1400), np.bool_)
     wide[:, 100:1180] = True
     case = Case("x", np.zeros((100, 1400, 3), np.uint8), np.zeros((100, 1400), np.uint8), wide)
-    assert case.scale == pytest.approx(WORKING_FIELD_PX / 1080)
+    assert case.field_px == 1080
     work = case.working()
-    assert work.scale == pytest.approx(1, abs=0.01)
+    assert work.field_px == pytest.approx(WORKING_FIELD_PX, abs=5)
+    assert case.working(field_px=720).field_px == pytest.approx(720, abs=5)
     assert work.working() is work

@@ -4,7 +4,8 @@ Enters: feature vectors of the nodes, in node order, and the adjacency matrix. L
 the four categories. Next room: `wsipipe.store`; `wsipipe.train` fits the network.
 Source: CN 112990339 A. It leaves layers, read-out, self-loops and fewer tiles than k open: they are
 settings here (`GcnConfig`). Baselines are settings too: ``no_edges``, ``attention_mil``, ``mean_pool``.
-Torch and torch-geometric are imported inside functions only.
+Training's network is torch-geometric's, a run's is `wsipipe.graph.deployed` with the same parameters. Torch and
+torch-geometric are imported inside functions only.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ GCN = {name: Architecture(name="gcn", config=config.model_dump(mode="json")) for
 
 
 def build(config: GcnConfig) -> nn.Module:
-    """The network, untrained.
+    """The network as it is trained, of torch-geometric's layers; untrained.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def classify(*, weights: str, sha256: str = "", **how: Unpack[Options]) -> Stage
     config = settings(file.card.architecture, "gcn", GcnConfig)
     nodes = Spec("topk_features", (None, config.features), scope="slide", about=INPUTS[0].about)
     ref = Ref("wsipipe.graph.gcn:classify", {"weights": weights, **resolved.params()}, file.sha256)
-    return Stage(ref, "classify", 1, (nodes, INPUTS[1]), OUTPUTS, partial(probabilities, file, resolved))
+    return Stage(ref, "classify", 2, (nodes, INPUTS[1]), OUTPUTS, partial(probabilities, file, resolved))
 
 
 def probabilities(
@@ -143,8 +144,8 @@ def probabilities(
     module = loaded((file.sha256, how), lambda: load(file, _build).to(how.device))
     with how.inference():
         nodes = torch.from_numpy(np.array(topk_features, np.float32)).to(how.device)
-        edges = torch.from_numpy(edge_index(adjacency)).to(how.device)
-        logits = module(nodes, edges)[0].float()
+        edges = torch.from_numpy(np.array(adjacency)).to(how.device)
+        logits = module(nodes, edges).float()
         return {"category_prob": logits.softmax(dim=0).cpu().numpy()}
 
 
@@ -159,7 +160,9 @@ def category(prob: NDArray[np.floating[Any]]) -> str | None:
 
 
 def _build(card: Card) -> nn.Module:
-    return build(settings(card.architecture, "gcn", GcnConfig))
+    from wsipipe.graph.deployed import OneSlide
+
+    return OneSlide(settings(card.architecture, "gcn", GcnConfig))
 
 
 @cache

@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from wsipipe.config import Config, Positive, Share
 from wsipipe.models.retina_settings import DUAL_BRANCH_PRESETS, SIDE_MULTIPLE, PresetName
 from wsipipe.train.config import MachineSection, NumberSection
+from wsipipe.vessel.folder import COVERED
+from wsipipe.vessel.network import WORKING_FIELD_PX
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -21,6 +23,10 @@ class FolderSection(Config):
 
     path: Annotated[str, Field(description="the folder above images/")]
     weight: Annotated[Positive, Field(description="how often it is drawn from, beside the other folders")] = 1.0
+    field_px: Annotated[Positive, Field(description="width of the field as trained on: 540 for 45 degrees, 720 for 60")] = (
+        WORKING_FIELD_PX
+    )
+    covered: Annotated[Share, Field(description="share of a smaller pixel that vessels cover to be taught")] = COVERED
     told: Annotated[str, Field(description="source and licence, for the card")] = ""
 
 

@@ -80,7 +80,8 @@ def split(data: RetinaDataSection) -> list[tuple[list[Case], list[Case]]]:
     """
     found = []
     for folder in data.folders:
-        whole = [case.working() for case in cases(Path(folder.path))]
+        found_here = cases(Path(folder.path))
+        whole = [case.working(field_px=folder.field_px, covered=folder.covered) for case in found_here]
         out = held_out([case.name for case in whole], data)
         kept = [case for case, judged in zip(whole, out, strict=True) if not judged]
         if not kept:

@@ -51,14 +51,15 @@ class Case:
     field: NDArray[np.bool_]
 
     @property
-    def scale(self) -> float:
-        """Factor that brings the picture to the working scale (`WORKING_FIELD_PX` across the field)."""
+    def field_px(self) -> int:
+        """Width of the field of view."""
         columns = np.flatnonzero(self.field.any(axis=0))
-        return WORKING_FIELD_PX / float(columns[-1] - columns[0] + 1)
+        return int(columns[-1] - columns[0] + 1)
 
-    def working(self) -> Case:
-        """The case at the working scale; itself where that is within 5 % of its own."""
-        return self if abs(self.scale - 1) < 0.05 else resized(self, self.scale)
+    def working(self, *, field_px: float = WORKING_FIELD_PX, covered: float = COVERED) -> Case:
+        """The case with a field of so many pixels across; itself where it is within 5 % of that. See `resized`."""
+        factor = field_px / self.field_px
+        return self if abs(factor - 1) < 0.05 else resized(self, factor, covered=covered)
 
 
 def cases(folder: Path, *, labels: Path | None = None) -> list[Case]:
@@ -143,15 +144,15 @@ def read_label(path: Path) -> NDArray[np.uint8]:
     return label
 
 
-def resized(case: Case, factor: float) -> Case:
-    """The case, larger or smaller; a smaller label's pixel is a vessel where vessels cover `COVERED` of it.
+def resized(case: Case, factor: float, *, covered: float = COVERED) -> Case:
+    """The case, larger or smaller; a smaller label's pixel is a vessel where vessels cover the share `covered` of it.
 
     Its class is the one that covers most of it.
     """
     size = tuple(max(1, round(side * factor)) for side in case.label.shape[::-1])
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     shares = np.stack([_share(case.label == code, size, factor) for code in CODES[1:]])
-    label = np.where(shares.sum(axis=0) >= COVERED, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
+    label = np.where(shares.sum(axis=0) >= covered, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
     field = _share(case.field, size, factor) >= 0.5
     return Case(case.name, cv2.resize(case.picture, size, interpolation=way), label, field)
 
