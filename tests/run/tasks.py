@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
+
+import numpy as np
 
 
 def double(number: int) -> int:
@@ -41,3 +44,12 @@ def fail_once(flag: str) -> str:
 def slow(seconds: float, number: int) -> int:
     time.sleep(seconds)
     return number
+
+
+def page_faults(size: int, times: int) -> int:
+    """Pages that the system hands out while so many arrays of `size` bytes are made, one after the other."""
+    np.ones(size, np.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        np.ones(size, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before

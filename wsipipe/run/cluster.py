@@ -27,6 +27,7 @@ import dask
 from distributed import Client, Future, LocalCluster
 
 from wsipipe.errors import ClusterError
+from wsipipe.run import heap
 from wsipipe.run.reach import scheduler_workers
 
 REACH_S, CONNECT_S = 10.0, 30.0
@@ -87,7 +88,10 @@ class Cluster:
         if crew.scheduler:
             self._client = _connect(crew.scheduler)
             return
-        with dask.config.set(SETTINGS):
+        if not self.killable:
+            heap.keep()
+        started_with = dask.config.get("distributed.nanny.pre-spawn-environ") | heap.ENVIRONMENT
+        with dask.config.set(SETTINGS | {"distributed.nanny.pre-spawn-environ": started_with}):
             self._local = _start(crew)
             self._client = Client(self._local)
 

@@ -221,13 +221,16 @@ def _median(small: Sequence[NDArray[np.integer]]) -> F64:
     """The median over all fields of their logarithms, each less its own median, in cells."""
     height, width = small[0].shape[:2]
     high, wide = max(1, height // CELL_PX), max(1, width // CELL_PX)
-    logs = []
+    logs: NDArray[np.float32] | None = None
     for index in range(len(small)):
         cut = small[index][: high * CELL_PX, : wide * CELL_PX].astype(np.float64)
         means = cut.reshape(high, cut.shape[0] // high, wide, cut.shape[1] // wide, -1).mean(axis=(1, 3))
         log = np.log(means + DARK)
-        logs.append((log - np.median(log, axis=(0, 1))).astype(np.float32))
-    return np.asarray(np.median(logs, axis=0), np.float64)
+        if logs is None:
+            logs = np.empty((len(small), *log.shape), np.float32)
+        logs[index] = log - np.median(log, axis=(0, 1))
+    assert logs is not None
+    return np.stack([np.median(logs[:, row], axis=0) for row in range(logs.shape[1])]).astype(np.float64)
 
 
 def _powers() -> list[tuple[int, int]]:

@@ -158,7 +158,7 @@ class _Small(Sequence[Any]):
 
     def __init__(self, work: Work, count: int) -> None:
         self._count = count
-        self._load = lru_cache(maxsize=16)(lambda index: work.load(FIELDS, index)["small"])
+        self._load = lru_cache(maxsize=4)(lambda index: work.load(FIELDS, index)["small"])
 
     def __len__(self) -> int:
         return self._count

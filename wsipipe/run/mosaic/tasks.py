@@ -72,7 +72,7 @@ def reduced(pixels: NDArray[np.integer], factor: int) -> NDArray[np.integer]:
     return np.asarray(small.reshape(height // factor, width // factor, channels))
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=8)
 def small_grey(work: Work, unit: int) -> NDArray[np.float32]:
     """A reduced field, band-passed, for the search."""
     found = work.load(FIELDS, unit)["small"]
