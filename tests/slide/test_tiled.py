@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,20 @@ def test_only_the_tiles_touched_are_decoded(tmp_path: Path, monkeypatch: pytest.
     assert len(decoded) == 2  # the one that reached past the first box was kept
     slide.read(Box(64, 96, 64, 96), level=0)
     assert len(decoded) == 3  # the one that lay inside was not: tiles of a run are read once
+
+
+def test_jpeg_tiles_decoded_into_given_memory_are_those_that_tifffile_decodes(tmp_path: Path) -> None:
+    """RGB and YCbCr, subsampled or not, with a picture that does not fill its last tiles; threads do not mix them up."""
+    rgb = scenery(700, 900, 3)
+    for photometric, sampling in (("rgb", (1, 1)), ("ycbcr", (1, 1)), ("ycbcr", (2, 2))):
+        path = tmp_path / f"{photometric}{sampling[0]}.tif"
+        layout = {"tile": (256, 256), "photometric": photometric, "subsampling": sampling}
+        slide, want = open_tiled(write(path, rgb, compression="jpeg", **layout)), tifffile.imread(path)
+        assert slide._tiles._scene.levels[0].pages[0][0].into is not None
+        boxes = [Box(y, x, 256, 256) for y in (0, 256) for x in (0, 256, 512)] * 4
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda box, slide=slide: slide.read(box, level=0), boxes))
+        for box, pixels in zip(boxes, found, strict=True):
+            assert np.array_equal(pixels, want[box.slices()])
+        assert slide._tiles._cache.held_bytes == 0, "whole tiles are not kept"
+        assert np.array_equal(slide.read(Box(0, 0, 700, 900), level=0), want)

@@ -52,12 +52,13 @@ class Samples:
 
     def finish(self, tile: Pixels) -> Pixels:
         """``(height, width, sample)`` as decoded to ``(height, width, channel)`` of `dtype`."""
-        tile = tile.astype(self.dtype, copy=False)
+        if tile.dtype != self.dtype:
+            tile = tile.astype(self.dtype)
         if self.palette is not None:
             return from_palette(tile, self.palette)
         if self.min_is_white:
             return inverted(tile)
-        colour = tile[..., : self.channels]
+        colour = tile[..., : self.channels] if tile.shape[2] != self.channels else tile
         if self.alpha:
             return on_fill(colour, tile[..., self.channels], self.fill, premultiplied=self.alpha == ASSOCIATED_ALPHA)
         return colour

@@ -13,9 +13,11 @@ import re
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -42,13 +44,17 @@ _ASSOCIATED = re.compile(r"\b(label|macro|map|thumbnail|overview|preview|referen
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Directory:
-    """One page's tiles: where they lie and how they are decoded. ``starts`` is what every one of them begins with."""
+    """One page's tiles: where they lie and how they are decoded. ``starts`` is what every one of them begins with.
+
+    ``into(data, out=...)`` decodes a tile into memory that is given, where that can be done: RGB as 8-bit JPEG.
+    """
 
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
     decode: Callable[..., tuple[Pixels | None, Any, Any]]
     options: dict[str, Any]
     starts: bytes = b""
+    into: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,7 +282,19 @@ def _directory(page: Any, keyframe: Any) -> Directory:
     if header is not None:
         options["jpegheader"] = header
     starts = LZW_CLEAR if int(keyframe.compression) == 5 else b""
-    return Directory(tuple(page.dataoffsets), tuple(page.databytecounts), decode, options, starts)
+    into = _jpeg_into(page, keyframe) if header is None else None
+    return Directory(tuple(page.dataoffsets), tuple(page.databytecounts), decode, options, starts, into)
+
+
+def _jpeg_into(page: Any, keyframe: Any) -> Callable[..., Any] | None:
+    """imagecodecs' decoder of 8-bit JPEG as tifffile would ask it; None for tiles of another kind."""
+    plain = keyframe.is_tiled and keyframe.bitspersample == 8 and keyframe.samplesperpixel == 3
+    if not plain or int(keyframe.compression) != 7 or int(keyframe.planarconfig) != 1:
+        return None
+    space, out = tifffile.tifffile.jpeg_decode_colorspace(
+        keyframe.photometric, keyframe.planarconfig, keyframe.extrasamples, keyframe.is_jfif
+    )
+    return partial(imagecodecs.jpeg8_decode, tables=page.jpegtables, colorspace=space, outcolorspace=out)
 
 
 def _digest(pages: Iterable[Any]) -> bytes:

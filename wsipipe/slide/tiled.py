@@ -10,6 +10,7 @@ reader the levels that it would interpolate. It needs no more to become the firs
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ class TiffTiles:
 
     def __init__(self, path: Path, scene: Scene, samples: Samples) -> None:
         self._path, self._scene, self._samples = path, scene, samples
-        self._cache = TileCache()
+        self._cache, self._scratch = TileCache(), threading.local()
         self.damage: Damage | None = None
         """Where failed tiles are noted and left white; without it they are errors."""
         self._file = os.open(path, os.O_RDONLY)
@@ -76,8 +77,10 @@ class TiffTiles:
         page, index = stored.pages[plane][channel], row * stored.tiles[1] + column
         if index >= len(page.counts) or page.counts[index] == 0:
             return None  # a sparse file leaves out empty tiles
-        key = (level, plane, channel, index)
         try:
+            if not keep and page.into is not None and not self._cache.held_bytes:
+                return self._passing(stored, page, index)
+            key = (level, plane, channel, index)
             return self._cache.get(key, partial(self._decoded, stored, page, index), keep=keep)
         except DECODE_ERRORS as exc:
             if self.damage is not None:
@@ -88,6 +91,19 @@ class TiffTiles:
                 "the file is damaged there, copy or export it again",
                 subject=str(self._path),
             ) from exc
+
+    def _passing(self, level: TiffLevel, page: Directory, index: int) -> Pixels:
+        """A tile for this moment: in memory that the thread's next one overwrites, which stays in the core's cache."""
+        held: Pixels | None = getattr(self._scratch, "tile", None)
+        if held is None or held.shape[:2] != level.tile:
+            held = self._scratch.tile = np.empty((*level.tile, self._samples.channels), np.uint8)
+        data = self._bytes(page, index)
+        try:
+            assert page.into is not None
+            page.into(data, out=held)
+        except DECODE_ERRORS:  # of another size than the others, or damaged: as every other tile
+            return self._decoded(level, page, index)
+        return held
 
     def _decoded(self, level: TiffLevel, page: Directory, index: int) -> Pixels:
         tile = self._samples.finish(self._stored(level, page, index))
@@ -101,10 +117,14 @@ class TiffTiles:
         step = level.tiles[0] * level.tiles[1]
         return np.concatenate([self._segment(page, index + s * step) for s in range(level.separate)], axis=2)
 
-    def _segment(self, page: Directory, index: int) -> Pixels:
+    def _bytes(self, page: Directory, index: int) -> bytes:
         data = os.pread(self._file, page.counts[index], page.offsets[index])
         if len(data) < page.counts[index]:
             raise ValueError(f"{page.counts[index]} bytes expected, the file gives {len(data)}")
+        return data
+
+    def _segment(self, page: Directory, index: int) -> Pixels:
+        data = self._bytes(page, index)
         if not data.startswith(page.starts):
             raise ValueError("its codes start with no clear code")
         pixels, _, _ = page.decode(data, index, **page.options)
