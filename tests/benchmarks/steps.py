@@ -18,11 +18,11 @@ import cv2
 
 from wsipipe.models.device import limit_threads
 from wsipipe.pipelines import gastric
-from wsipipe.run import work
+from wsipipe.run import heap, work
 from wsipipe.run.job import Job
 from wsipipe.run.source import MppPolicy, Source
 
-LINES = 25
+LINES = 45
 
 
 def main() -> None:
@@ -31,10 +31,13 @@ def main() -> None:
     parser.add_argument("slide", type=Path)
     parser.add_argument("--weights", default="untrained:0:tiny")
     parser.add_argument("--profile", default="", help="name of a step")
+    parser.add_argument("--sort", default="tottime", choices=("tottime", "cumtime"))
     asked = parser.parse_args()
+    heap.keep()
     cv2.setNumThreads(1)
     limit_threads(1)
-    sets = [f"network.weights={asked.weights}", "graph.weights=untrained:0:tiny"]
+    graph = "untrained:0:tiny" if asked.weights.endswith(":tiny") else "untrained:0"
+    sets = [f"network.weights={asked.weights}", f"graph.weights={graph}"]
     launch = gastric.launch(None, sets, untrained=True)
     profile, whole = cProfile.Profile(), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="wsipipe-") as folder:
@@ -52,7 +55,7 @@ def main() -> None:
             print(f"{kind.name:12} {time.perf_counter() - began:7.2f} s  {len(units)} units", flush=True)
     print(f"{'whole':12} {time.perf_counter() - whole:7.2f} s")
     if asked.profile:
-        pstats.Stats(profile).sort_stats("tottime").print_stats(LINES)
+        pstats.Stats(profile).sort_stats(asked.sort).print_stats(LINES)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def test_heat_map_and_graph_are_in_level_0_pixels(results: Path) -> None:
     axes = wsipipe.plot.heat_map(slide)
     assert axes.get_xlim() == (0, made.SIDE)
     assert axes.get_ylim() == (made.SIDE, 0)
-    assert [image.get_extent() for image in axes.images] == [[0, made.SIDE, made.SIDE, 0]] * 2
+    assert [tuple(image.get_extent()) for image in axes.images] == [(0, made.SIDE, made.SIDE, 0)] * 2
     outline = axes.lines[0].get_xydata()
     assert (outline.min(axis=0).tolist(), outline.max(axis=0).tolist()) == ([2200, 1600], [2900, 2500])
     given = Figure().add_subplot()

@@ -15,10 +15,7 @@ from wsipipe.run.pool import Pool
 SIZE, TIMES = 1 << 26, 10
 PAGES = SIZE // 4096
 
-pytestmark = [
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc is Linux's"),
-]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc is Linux's")]
 
 
 def test_a_worker_pages_an_array_in_once() -> None:

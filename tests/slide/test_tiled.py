@@ -276,7 +276,7 @@ def test_only_the_tiles_touched_are_decoded(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_jpeg_tiles_decoded_into_given_memory_are_those_that_tifffile_decodes(tmp_path: Path) -> None:
-    """RGB and YCbCr, subsampled or not, with a picture that does not fill its last tiles; threads do not mix them up."""
+    """RGB and YCbCr, subsampled or not, in a picture that does not fill its last tiles; by several threads."""
     rgb = scenery(700, 900, 3)
     for photometric, sampling in (("rgb", (1, 1)), ("ycbcr", (1, 1)), ("ycbcr", (2, 2))):
         path = tmp_path / f"{photometric}{sampling[0]}.tif"

@@ -27,7 +27,7 @@ from wsipipe.bench.engine_peers import BATCH, MIN_TISSUE, MPP, TILE
 from wsipipe.bench.figure import Figure
 from wsipipe.bench.peers import installed
 from wsipipe.errors import WsipipeError
-from wsipipe.run import work
+from wsipipe.run import heap, work
 from wsipipe.run.job import Job, Recipe
 from wsipipe.run.plan import Keep, Map, Overview, Pipeline, Reduce
 from wsipipe.run.source import MppPolicy, Source
@@ -121,6 +121,7 @@ def _in_process(name: str, path: Path) -> Ran:
 def _engine(name: str) -> Callable[[Path, Path], int]:
     """The engine of a name; its imports are done here, before the clock starts."""
     if name == OURS:
+        heap.keep()
         return ours
     return engine_peers.tiatoolbox() if name == TIATOOLBOX else engine_peers.lazyslide()
 

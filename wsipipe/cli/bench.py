@@ -41,7 +41,7 @@ def bench(
         raise UsageError(f"what shall be measured? one of {', '.join(WORK)}, got {work!r}")
     if not slides and work != "network":
         raise UsageError("measuring: give a slide, a tiled TIFF or SVS")
-    _quiet_threads()
+    _as_a_worker()
     told = []
     for figure in _all_figures(work, slides or [], peers=peers, rounds=rounds):
         told.append(figure)
@@ -55,12 +55,14 @@ def bench(
             typer.echo(line)
 
 
-def _quiet_threads() -> None:
-    """One thread in OpenCV and torch, as in a worker; NumPy's libraries ask OMP_NUM_THREADS when they are loaded."""
+def _as_a_worker() -> None:
+    """A worker's heap, one thread in OpenCV and torch; NumPy's libraries ask OMP_NUM_THREADS when they are loaded."""
     import cv2
 
     from wsipipe.models.device import limit_threads
+    from wsipipe.run import heap
 
+    heap.keep()
     cv2.setNumThreads(1)
     limit_threads(1)
 

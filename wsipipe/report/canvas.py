@@ -155,5 +155,5 @@ def save_png(path: str | Path, pixels: RGB) -> None:
 def png_bytes(pixels: RGB) -> bytes:
     """PNG of ``(height, width, 3)`` uint8, without any metadata."""
     sink = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels, np.uint8), "RGB").save(sink, "PNG", compress_level=3)
+    Image.fromarray(np.ascontiguousarray(pixels, np.uint8), "RGB").save(sink, "PNG", compress_level=1)
     return sink.getvalue()

@@ -18,6 +18,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from wsipipe.report.canvas import INK, PT, Canvas
+from wsipipe.report.paste import paste
 
 COLORMAP = "viridis"
 """Perceptually even, readable in grey and by the colour-blind; none of its colours is one of H&E's."""
@@ -78,8 +79,7 @@ def _table() -> NDArray[np.uint8]:
 
 def draw_heat(axes: Axes, heat: Picture) -> None:
     """Lay a probability map over what the axes show."""
-    smooth = "bilinear" if max(heat.pixels.shape) < 600 else "antialiased"
-    axes.imshow(painted(heat.pixels), extent=heat.extent, interpolation=smooth, zorder=2)
+    paste(axes, painted(heat.pixels), heat.extent, zorder=2)
 
 
 def draw_mask(axes: Axes, mask: Picture, *, color: str = TISSUE_COLOR, width: float = 1.4, rim: bool = False) -> None:

@@ -29,6 +29,7 @@ from wsipipe.report.panel import (
     legend_height,
     panel_height,
 )
+from wsipipe.report.paste import paste
 
 __all__ = ["Findings", "Picture", "Verdict", "overview"]
 
@@ -102,7 +103,7 @@ def _header(canvas: Canvas, title: str) -> None:
 
 def _slide(axes: Axes, thumbnail: Picture, findings: Findings, *, points_per_px: float) -> None:
     """The slide and everything on it, in level-0 pixels."""
-    axes.imshow(thumbnail.pixels, extent=thumbnail.extent, interpolation="antialiased", zorder=1)
+    paste(axes, thumbnail.pixels, thumbnail.extent)
     if findings.heat is not None:
         heat.draw_heat(axes, findings.heat)
     if findings.tissue is not None:
@@ -178,5 +179,6 @@ def _reference(canvas: Canvas, left: float, between: tuple[float, float], room: 
         return
     canvas.text(left, top, "without findings", size=12.5, color=MUTED)
     axes = canvas.axes(left, top + 18, width * factor, height * factor)
-    axes.imshow(thumbnail.pixels, interpolation="antialiased", aspect="auto")
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    paste(axes, thumbnail.pixels, (0, width, height, 0))
     canvas.box(left, top + 18, width * factor, height * factor, "none", edgecolor=RULE, linewidth=0.8)

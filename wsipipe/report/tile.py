@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from wsipipe.report import heat
 from wsipipe.report.canvas import DPI, INK, MUTED, POINTS_PER_INCH, RGB, RULE, Canvas, cut
 from wsipipe.report.heat import Picture
+from wsipipe.report.paste import paste
 
 PANEL, CELL, GAP, MARGIN = 520.0, 240.0, 20.0, 28.0
 """Side of a panel of one tile, side of a tile on a sheet, and the room between and around them, in points."""
@@ -193,7 +194,7 @@ def _panel(
 ) -> None:
     height, width = tile.rgb.shape[:2]
     axes = canvas.axes(*corner, *size)
-    axes.imshow(tile.rgb, extent=(0, width, height, 0), interpolation="antialiased", zorder=1)
+    paste(axes, tile.rgb, (0, width, height, 0))
     if tile.probability is not None:
         _probability(axes, Picture(tile.probability, width / tile.probability.shape[1]), tile.threshold, painted)
     heat.draw_polygons(axes, tile.regions)

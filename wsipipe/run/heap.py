@@ -15,11 +15,7 @@ import ctypes
 import os
 import sys
 
-ENVIRONMENT = {
-    "MALLOC_ARENA_MAX": 1,
-    "MALLOC_MMAP_THRESHOLD_": 1 << 30,
-    "MALLOC_TRIM_THRESHOLD_": 1 << 30,
-}
+ENVIRONMENT = {"MALLOC_ARENA_MAX": 1, "MALLOC_MMAP_THRESHOLD_": 1 << 30, "MALLOC_TRIM_THRESHOLD_": 1 << 30}
 """Heaps; bytes from which an array is mapped on its own; free bytes at the heap's end from which it shrinks."""
 _PARAMETERS = {"MALLOC_ARENA_MAX": -8, "MALLOC_MMAP_THRESHOLD_": -3, "MALLOC_TRIM_THRESHOLD_": -1}
 """Numbers of `mallopt` (malloc.h)."""

@@ -287,7 +287,7 @@ def _directory(page: Any, keyframe: Any) -> Directory:
 
 
 def _jpeg_into(page: Any, keyframe: Any) -> Callable[..., Any] | None:
-    """imagecodecs' decoder of 8-bit JPEG as tifffile would ask it; None for tiles of another kind."""
+    """The decoder of 8-bit JPEG as tifffile would ask it (imagecodecs); None for tiles of another kind."""
     plain = keyframe.is_tiled and keyframe.bitspersample == 8 and keyframe.samplesperpixel == 3
     if not plain or int(keyframe.compression) != 7 or int(keyframe.planarconfig) != 1:
         return None

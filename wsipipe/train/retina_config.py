@@ -23,7 +23,7 @@ class FolderSection(Config):
 
     path: Annotated[str, Field(description="the folder above images/")]
     weight: Annotated[Positive, Field(description="how often it is drawn from, beside the other folders")] = 1.0
-    field_px: Annotated[Positive, Field(description="width of the field as trained on: 540 for 45 degrees, 720 for 60")] = (
+    field_px: Annotated[Positive, Field(description="width of the field: 540 for 45 degrees, 720 for 60")] = (
         WORKING_FIELD_PX
     )
     covered: Annotated[Share, Field(description="share of a smaller pixel that vessels cover to be taught")] = COVERED
