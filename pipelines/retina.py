@@ -69,7 +69,7 @@ class RetinaNetworkSection(NetworkSection):
     """The network for arteries and veins."""
 
     weights: Annotated[str, Field(description="name of shipped weights, path of a .safetensors, or 'untrained'")] = (
-        "retina-av-v1"
+        "retina-av-v2"
     )
     batch: Annotated[int, Field(ge=1, le=64, description="tiles per forward pass; the last is padded")] = 1
     enhance: Annotated[bool, Field(description="also make the enhanced picture")] = False

@@ -1,7 +1,7 @@
 """Whole runs of the command, from start to end, results written: tiles per second, and slides per hour.
 
-Enters: a slide. Leaves: figures. The limit is what reading, stain and network take one after the other, on as many
-cores as there are workers; starting the workers and drawing are in ours and not in the limit.
+Enters: slides, which are one batch. Leaves: figures. The limit is what reading, stain and network take one after the
+other, on as many cores as there are workers; starting the workers and drawing are in ours and not in the limit.
 """
 
 from __future__ import annotations
@@ -23,27 +23,34 @@ LEAST_TILES = 1000
 """Of a slide from which slides per hour are told: of a smaller one, starting and drawing are most of the time."""
 
 
-def figures(path: Path, *, rounds: int, seconds_per_tile: float | None = None) -> Iterator[Figure]:
-    """One worker and two."""
-    for workers in (1, 2):
-        runs = sorted((_run(path, workers) for _ in range(max(1, rounds // 2))), key=lambda run: run[1])
-        tiles, seconds = runs[len(runs) // 2]
+def figures(paths: Sequence[Path], *, rounds: int, seconds_per_tile: float | None = None) -> Iterator[Figure]:
+    """One worker and two, in turn."""
+    runs: dict[int, list[tuple[int, float]]] = {1: [], 2: []}
+    for _ in range(max(1, rounds // 2)):
+        for workers, made in runs.items():
+            made.append(_run(paths, workers))
+    rates: dict[int, float] = {}
+    for workers, made in runs.items():
+        tiles, seconds = sorted(made, key=lambda run: run[1])[len(made) // 2]
+        rates[workers] = tiles / seconds
         limit = workers / seconds_per_tile if seconds_per_tile else None
         name = f"wsipipe run gastric, {workers} worker{'s' if workers > 1 else ''}"
-        yield Figure(name, "tiles/s", tiles / seconds, limit, note=_note(tiles, seconds))
+        peers = {"1 worker": rates[1]} if workers > 1 else {}
+        yield Figure(name, "tiles/s", rates[workers], limit, peers, note=_note(tiles, seconds, len(paths)))
 
 
-def _note(tiles: int, seconds: float) -> str:
+def _note(tiles: int, seconds: float, slides: int) -> str:
     if tiles < LEAST_TILES:
         return f"{tiles} tiles are too few to tell slides per hour: starting and drawing are most of {seconds:.0f} s"
+    batch = f"a batch of {slides} slides; " if slides > 1 else ""
     per_hour = 3600 * tiles / seconds / TYPICAL_TILES
-    return f"{per_hour:.0f} slides of {TYPICAL_TILES} tiles per hour; starting and drawing included"
+    return f"{batch}{per_hour:.0f} slides of {TYPICAL_TILES} tiles per hour; starting and drawing included"
 
 
-def _run(path: Path, workers: int) -> tuple[int, float]:
+def _run(paths: Sequence[Path], workers: int) -> tuple[int, float]:
     """Kept tiles, and the seconds of the command."""
     with tempfile.TemporaryDirectory(prefix="wsipipe-bench-") as folder:
-        words = ["run", "gastric", str(path), "--out", folder, "--workers", str(workers), "--json"]
+        words = ["run", "gastric", *map(str, paths), "--out", folder, "--workers", str(workers), "--json"]
         started = time.perf_counter()
         tiles = _tiles([*words, "--mpp-policy", "assume:0.5"])
         return tiles, time.perf_counter() - started

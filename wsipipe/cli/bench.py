@@ -21,6 +21,8 @@ EXAMPLES = (
 )
 WORK = ("read", "stain", "tissue", "network", "pipeline", "memory", "all")
 WIDTH = 160
+PARTS = ("read", "stain")
+"""Of a tile's time, beside the network."""
 
 
 def bench(
@@ -79,16 +81,22 @@ def _all_figures(work: str, slides: list[Path], *, peers: bool, rounds: int) -> 
             network_s = network_s or 1 / figure.ours
             yield figure
         yield from network.batches(rounds=rounds)
+    known = []
     for slide in slides:
-        for figure in _figures(work, slide, network_s, peers=peers, rounds=rounds):
+        seconds: dict[str, float] = {}
+        for figure in _figures(work, slide, seconds, peers=peers, rounds=rounds):
             yield replace(figure, work=f"{figure.work} [{slide.name}]") if len(slides) > 1 else figure
+        known.append(network_s + sum(seconds.values()) if network_s and len(seconds) == len(PARTS) else None)
+    if work in ("pipeline", "all"):
+        from wsipipe.bench import pipeline
+
+        yield from pipeline.figures(slides, rounds=rounds, seconds_per_tile=known[0])
 
 
-def _figures(work: str, slide: Path, network_s: float, *, peers: bool, rounds: int) -> Iterator[Figure]:
-    """Of one slide; `network_s` is what the network takes for a tile, 0 where it was not measured."""
-    from wsipipe.bench import engine, memory, pipeline, reading, stain, tissue
+def _figures(work: str, slide: Path, seconds: dict[str, float], *, peers: bool, rounds: int) -> Iterator[Figure]:
+    """Of one slide; into `seconds` goes what each of `PARTS` takes for a tile, where it is measured."""
+    from wsipipe.bench import engine, memory, reading, stain, tissue
 
-    seconds: dict[str, float] = {}
     if work in ("read", "all"):
         for figure in reading.figures(slide, peers=peers, rounds=rounds):
             seconds.setdefault("read", reading.TILE**2 / 1e6 / figure.ours)
@@ -102,9 +110,8 @@ def _figures(work: str, slide: Path, network_s: float, *, peers: bool, rounds: i
     if work in ("memory", "all"):
         yield from memory.figures(slide, peers=peers, rounds=rounds)
     if work in ("pipeline", "all"):
-        yield from engine.figures(slide, peers=peers, rounds=max(1, rounds // 2))
-        known = network_s + sum(seconds.values()) if network_s and len(seconds) == 2 else None
-        yield from pipeline.figures(slide, rounds=rounds, seconds_per_tile=known)
+        both = sum(seconds.values()) if len(seconds) == len(PARTS) else None
+        yield from engine.figures(slide, peers=peers, rounds=max(1, rounds // 2), seconds_per_tile=both)
 
 
 def _table(told: list[Figure]) -> Table:

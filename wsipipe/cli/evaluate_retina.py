@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 
 EXAMPLES = (
-    "Examples: `wsipipe evaluate retina --data ../shared/data/fundus/drive-av --weights retina-av-v1 --out build/r` · "
+    "Examples: `wsipipe evaluate retina --data ../shared/data/fundus/drive-av --weights retina-av-v2 --out build/r` · "
     "`wsipipe evaluate retina --data drive-av --predictions their-pngs` · "
     "`wsipipe evaluate retina --data drive-av --export poor/` writes the pictures that are counted, for other programs."
 )
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with images/, 1st_manual/, mask/.", show_default=False)]
 Labels = Annotated[Path | None, typer.Option("--labels", help="Folder of labels (or centre lines) elsewhere.")]
-Weights = Annotated[str | None, typer.Option("--weights", help="Name or path; default retina-av-v1.")]
+Weights = Annotated[str | None, typer.Option("--weights", help="Name or path; default retina-av-v2.")]
 Predictions = Annotated[
     Path | None, typer.Option("--predictions", help="Count these PNG files: NAME.png, or CONDITION/NAME.png.")
 ]
@@ -77,7 +77,7 @@ def retina(
         records, told = counting.evaluate_folder(found, predictions, asked), f"predictions {predictions.name}"
     else:
         how = execution(device, dtype, threads=threads)
-        network = vessel_network(weights or "retina-av-v1", how=how, flips=flips)
+        network = vessel_network(weights or "retina-av-v2", how=how, flips=flips)
         segment = counting.by_network(network)
         records = counting.evaluate(
             counting.shown(found, asked), segment, asked, told=lambda name: typer.echo(name, err=True)

@@ -52,6 +52,11 @@ class TileCache:
             self._keep(key, tile)
         return tile
 
+    def peek(self, key: Hashable) -> Pixels | None:
+        """The tile of `key` if it is held."""
+        with self._lock:
+            return self._tiles.get(key)
+
     def clear(self) -> None:
         """Let all go."""
         with self._lock:

@@ -77,10 +77,11 @@ class TiffTiles:
         page, index = stored.pages[plane][channel], row * stored.tiles[1] + column
         if index >= len(page.counts) or page.counts[index] == 0:
             return None  # a sparse file leaves out empty tiles
+        key = (level, plane, channel, index)
         try:
-            if not keep and page.into is not None and not self._cache.held_bytes:
-                return self._passing(stored, page, index)
-            key = (level, plane, channel, index)
+            if not keep and page.into is not None:
+                held = self._cache.peek(key)
+                return self._passing(stored, page, index) if held is None else held
             return self._cache.get(key, partial(self._decoded, stored, page, index), keep=keep)
         except DECODE_ERRORS as exc:
             if self.damage is not None:
