@@ -227,7 +227,7 @@ def _sha(name: str, presets: Mapping[str, Architecture]) -> str:
 
 
 def launch(config: Path | None, sets: Sequence[str] = (), *, untrained: bool = False) -> Launch:
-    """Check a configuration file and ``--set`` values, and resolve what depends on this machine (the device).
+    """Check a configuration file and ``--set`` values, and resolve what depends on this machine (device, batch).
 
     Parameters
     ----------
@@ -242,7 +242,8 @@ def launch(config: Path | None, sets: Sequence[str] = (), *, untrained: bool = F
     checked = load(GastricConfig, config, sets)
     checked = _untrained(checked) if untrained else _refuse_untrained(checked)
     device_ = device.execution(device=checked.network.device).device
-    resolved = checked.model_copy(update={"network": checked.network.model_copy(update={"device": device_})})
+    here = {"device": device_, "batch": checked.network.batch or device.BATCH[device_]}
+    resolved = checked.model_copy(update={"network": checked.network.model_copy(update=here)})
     _check_scale(resolved)
     recipe = Recipe(RECIPE, resolved.model_dump_json())
     recipe.build()

@@ -80,7 +80,7 @@ class VesselSection(Config):
     """From probabilities to vessels."""
 
     threshold: Annotated[float, Field(gt=0, lt=1, description="probability from which a pixel is a vessel")] = 0.5
-    repair: Annotated[bool, Field(description="one class for each vessel between two branch points")] = True
+    repair: Annotated[bool, Field(description="one class for each vessel between two branch points")] = False
 
 
 class RetinaConfig(Config):

@@ -119,7 +119,7 @@ def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
         "tile.unit=0",
         "slide.plane=-1",
         "slide.mpp_policy=guess",
-        "network.batch=0",
+        "network.batch=-1",
         "network.dtype=float16",
         "tissue.scale=3",
         "tile=3",

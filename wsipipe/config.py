@@ -101,7 +101,9 @@ class NetworkSection(Config):
     """How the tile network is run; all of it is part of the key."""
 
     weights: Annotated[str, Field(description="name of shipped weights, path of a .safetensors, or 'untrained'")]
-    batch: Annotated[int, Field(ge=1, le=64, description="tiles per forward pass; the last is padded")] = 8
+    batch: Annotated[
+        int, Field(ge=0, le=64, description="tiles per forward pass, the last is padded; 0: 2 on a CPU, 16 on a GPU")
+    ] = 0
     dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of the forward pass")] = "float32"
     memory_format: Annotated[Literal["channels_last", "contiguous"], Field(description="of activations")] = (
         "channels_last"

@@ -9,9 +9,9 @@ import os
 from collections.abc import Sequence
 
 from wsipipe.bench.figure import Figure
-from wsipipe.config import NetworkSection
+from wsipipe.models.device import BATCH as BATCHES
 
-BATCH: int = NetworkSection.model_fields["batch"].default
+BATCH = BATCHES["cpu"]
 NETWORK = "tile network, float32"
 RUN = "wsipipe run gastric, "
 

@@ -15,16 +15,19 @@ from wsipipe.bench.figure import LIMIT, OURS, Figure, Job, figure
 from wsipipe.bench.peers import installed
 from wsipipe.lesion import tile_network
 from wsipipe.models.architecture import VNET, VNetConfig, settings
+from wsipipe.models.device import BATCH
 from wsipipe.models.vnet import gflop
 from wsipipe.models.weights import find
 
 TILE, SIDE = 512, 2048
 DTYPES = ("float32", "bfloat16")
-BATCHES = (1, 2, 4, 16)
+BATCHES = (1, 4, 8, 16)
 """Tiles per forward pass that are tried beside the default."""
 
 
-def figures(*, peers: bool, rounds: int, weights: str = "gastric-phantom-v1", batch: int = 8) -> Iterator[Figure]:
+def figures(
+    *, peers: bool, rounds: int, weights: str = "gastric-phantom-v1", batch: int = BATCH["cpu"]
+) -> Iterator[Figure]:
     """Float32 and bfloat16, each beside a matrix product of the same precision; one thread."""
     cost = gflop(settings(find(weights, VNET).card.architecture, "vnet", VNetConfig), TILE)
     rng = np.random.default_rng(0)
