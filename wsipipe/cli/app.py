@@ -32,6 +32,7 @@ from wsipipe.cli import (
     watch,
 )
 from wsipipe.errors import SlideError, StoreError, UsageError, WsipipeError
+from wsipipe.run import heap
 
 USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 
@@ -87,6 +88,7 @@ def _root(
 
 def main() -> None:
     """Entry point of the `wsipipe` command; every expected error is one line on stderr."""
+    heap.keep()
     try:
         app()
     except WsipipeError as error:

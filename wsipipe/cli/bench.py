@@ -58,13 +58,11 @@ def bench(
 
 
 def _as_a_worker() -> None:
-    """A worker's heap, one thread in OpenCV and torch; NumPy's libraries ask OMP_NUM_THREADS when they are loaded."""
+    """One thread in OpenCV and torch; NumPy's libraries ask OMP_NUM_THREADS when they are loaded."""
     import cv2
 
     from wsipipe.models.device import limit_threads
-    from wsipipe.run import heap
 
-    heap.keep()
     cv2.setNumThreads(1)
     limit_threads(1)
 

@@ -81,8 +81,8 @@ def evaluate(picture: NDArray[np.uint8], folder: Path, *, side: int = 512, seed:
         "whole lies and how it is turned is free)",
         "empty: fields of glass; off: largest distance of one from its true place, on an axis, after the same fit (the "
         "stage's own jitter is up to 15 px)",
-        "seam energy: mean gradient where two fields are mixed over that in the same picture, cut and degraded alike "
-        "but not stitched; 1 or less: seams are not seen",
+        "seam energy: mean gradient across the seams of the mosaic over the mean of that in either field alone, at the "
+        "same places, evenly lit and turned as they are laid; 1 or less: seams are not seen",
         "exact: every pixel equals the picture's where registered fields lie (of glass placed by the stage model "
         "no program can know it to the pixel), or the share that does",
     ]
@@ -122,15 +122,23 @@ def rigid_gap(found: NDArray[np.float64], true: NDArray[np.float64], known: NDAr
 def seam_energy(found: Made, folder: Path, placed: pd.DataFrame) -> float:
     """Mean gradient on the lines halfway between neighbours in the mosaic, over that of the fields there themselves."""
     slide, fields = open_slide(found.mosaic), open_fields(folder)
+    laid, light = _placement(found, fields), _light(found, fields)
+
+    def alone(plane: int, box: Box) -> NDArray[np.float32]:
+        return _laid(fields, laid, light, plane, box)
+
     try:
-        return _seams(_grey(slide.read, slide.info.shape), fields, placed)
+        return _seams(_grey(slide.read, slide.info.shape), alone, fields, placed)
     finally:
         slide.close()
         fields.close()
 
 
-def _seams(mosaic: NDArray[np.float32], fields: FieldsSlide, placed: pd.DataFrame) -> float:
-    """Over all pairs side by side: a band of 8 px round the seam, in the mosaic and in the left field."""
+def _seams(
+    mosaic: NDArray[np.float32], alone: Callable[[int, Box], NDArray[np.float32]], fields: FieldsSlide,
+    placed: pd.DataFrame,
+) -> float:  # fmt: skip
+    """Over all pairs side by side: a band of 8 px round the seam, in the mosaic and in either field."""
     side = fields.info.shape[0]
     at = {place.cell: plane for plane, place in enumerate(fields.places)}
     laid = placed[placed["in_mosaic"]]
@@ -138,16 +146,21 @@ def _seams(mosaic: NDArray[np.float32], fields: FieldsSlide, placed: pd.DataFram
     ours, theirs = [], []
     for cell, plane in at.items():
         other = at.get((cell[0], cell[1] + 1)) if cell else None
-        names = [fields.places[one].file for one in (plane, other)] if other is not None else []
-        if not names or any(name not in corners for name in names):
+        if other is None:
             continue
-        (y, x), (_, x2) = corners[names[0]], corners[names[1]]
-        seam, top = int((x2 + x + side) / 2), int(y) + side // 8
-        band = mosaic[max(0, top) : top + side * 3 // 4, seam - 4 : seam + 4]
-        field = fields.read(Box(side // 8, seam - 4 - int(x), side * 3 // 4, 8), level=0, plane=plane).mean(axis=2)
-        ours.append(float(np.abs(np.diff(band, axis=1)).mean()))
-        theirs.append(float(np.abs(np.diff(field, axis=1)).mean()))
+        names = [fields.places[one].file for one in (plane, other)]
+        if any(name not in corners for name in names):
+            continue
+        (y, x), (y2, x2) = corners[names[0]], corners[names[1]]
+        top, seam = round(max(y, y2)) + side // 8, round((x2 + x + side) / 2)
+        band = Box(top, seam - 4, side * 3 // 4, 8)
+        ours.append(_gradient(mosaic[band.slices()]))
+        theirs.append(float(np.mean([_gradient(alone(one, band)) for one in (plane, other)])))
     return float(np.sum(ours) / max(1e-9, np.sum(theirs)))
+
+
+def _gradient(grey: NDArray[np.float32]) -> float:
+    return float(np.abs(np.diff(grey, axis=1)).mean())
 
 
 def _grey(read: Callable[..., NDArray[np.uint8]], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -239,11 +252,16 @@ def _light(found: Made, fields: FieldsSlide) -> Light:
     return Light(np.array(said["light_terms"]), np.zeros((fields.info.planes, fields.info.channels)), "")
 
 
-def _quarter(fields: FieldsSlide, laid: Placement, light: Light, plane: int, box: Box) -> NDArray[np.float32]:
-    """One field as it lies in a box of the mosaic."""
+def _laid(fields: FieldsSlide, laid: Placement, light: Light, plane: int, box: Box) -> NDArray[np.float32]:
+    """One field, grey, as it lies in a box of the mosaic."""
 
     def read(field: int, part: Box) -> NDArray[np.integer]:
         return fields.read(part, level=0, plane=field)
 
-    grey = laid_pixels(box, laid, light, plane, read).mean(axis=2, dtype=np.float32)
+    return np.asarray(laid_pixels(box, laid, light, plane, read).mean(axis=2, dtype=np.float32), np.float32)
+
+
+def _quarter(fields: FieldsSlide, laid: Placement, light: Light, plane: int, box: Box) -> NDArray[np.float32]:
+    """The same, reduced four times."""
+    grey = _laid(fields, laid, light, plane, box)
     return np.asarray(cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.float32)

@@ -1,12 +1,12 @@
 """The C heap of processes that work on tiles: what one batch's arrays held is kept for the next batch's.
 
 Enters: nothing. Leaves: settings of glibc's ``malloc``, for this process or for workers that are to be started. Next
-room: `wsipipe.run.cluster`.
+rooms: `wsipipe.run.cluster`, and `wsipipe.cli.app` for every command.
 
 As it comes, glibc gives large arrays back to the system when they are freed, and dask has its workers give back small
-ones too (``MALLOC_TRIM_THRESHOLD_``); every batch is then paged in and zeroed anew, which takes longer than a third of
-the tile network's time. And every thread has a heap of its own, where what one phase freed does not serve the next.
-Values that the environment has already are left as they are. Other C libraries ignore all this.
+ones too (``MALLOC_TRIM_THRESHOLD_``); every batch is then paged in and zeroed anew (docs/speed.md says how much of the
+tile network's time that takes). And every thread has a heap of its own, where what one phase freed does not serve the
+next. Values that the environment has already are left as they are. Other C libraries ignore all this.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from wsipipe.stitch.register import F32, Shift, band, correlate, overlap, surfac
 
 SIDE_PX = 256
 """Longest side of a window."""
-LEAST_SIDE_PX = 24
+LEAST_SIDE_PX, LEAST_SPREAD_PX = 24, 96
+"""Shortest side of a window; and where an overlap has no room for three long ones: four short ones see turns better."""
 MOST_WINDOWS = 6
 LEAST_NCC = 0.35
 """A window that fits less well than this says nothing."""
@@ -97,7 +98,8 @@ def windows(shape: tuple[int, int], shift: Shift) -> list[Box]:
 
 def _spread(length: int) -> tuple[int, list[int]]:
     """The side of a window along an axis, and where windows start: from one end to the other."""
-    side = min(SIDE_PX, length)
+    room = length >= 3 * SIDE_PX
+    side = min(length, SIDE_PX if room else max(LEAST_SPREAD_PX, min(SIDE_PX, length // 4)))
     count = min(5, max(1, length // (side * 5 // 4) + 1)) if length > side else 1
     return side, sorted({round(at) for at in np.linspace(0, length - side, count)})
 

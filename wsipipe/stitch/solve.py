@@ -32,6 +32,8 @@ WINDOW_PX, POLISH = 1.0, 3
 """Residual at which a window of a good edge counts a quarter, and how often that is weighed at the end."""
 SURE_NCC = 0.6
 """Of the only window of an edge that nothing else checks."""
+FAIR_NCC, BEST_NCC = 0.97, 1.02
+"""Correlation of a window that weighs 1; and the one that would weigh without end, so that perfect ones do not."""
 LEAST_WEIGHT = 1e-4
 SCALES_PX = (256.0, 64.0, 16.0, 6.0, 3.0)
 """Residuals that are believed, step by step."""
@@ -279,8 +281,11 @@ class _System:
         rows.add([3 * self.count], [1.0], 0.0, 1e-3)
 
     def even(self, use: NDArray[np.bool_]) -> list[F64]:
-        """Weights before anything is known: an edge counts as much whatever the number of its windows."""
-        shares = [edge.windows.ncc**2 / edge.windows.ncc.sum().clip(1) for edge in self.edges]
+        """Weights before anything is known: an edge counts as much whatever the number of its windows.
+
+        A window that fits better counts more, as what does not fit (1 - ncc) is noise, which moves what it measures.
+        """
+        shares = [_say(edge.windows.ncc) for edge in self.edges]
         return [share * bool(ok) for share, ok in zip(shares, use, strict=True)]
 
     def believed(self, guess: Guess, use: NDArray[np.bool_], scale: float) -> list[F64]:
@@ -303,6 +308,11 @@ class _System:
     def residuals(self, guess: Guess) -> F64:
         """Median over an edge's windows; NaN where there are none."""
         return np.array([np.median(gap) if len(gap) else np.nan for gap in self.gaps(guess)])
+
+
+def _say(ncc: F64) -> F64:
+    """Weights of an edge's windows."""
+    return np.asarray(ncc**2 / ncc.sum().clip(1) * (BEST_NCC - FAIR_NCC) / (BEST_NCC - ncc), np.float64)
 
 
 class _Rows:
