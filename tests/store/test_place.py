@@ -227,6 +227,19 @@ def test_a_store_that_never_answers_is_an_error_in_bounded_time(
     assert time.monotonic() - started < 3 * TIMEOUT_S, "one attempt, and none after its patience has ended"
 
 
+def test_a_file_that_is_open_is_read_on_where_an_answer_breaks_off(
+    faulty: Faulty, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(range(256)) * 64
+    bucket.put("a/file", data)
+    answers = iter(["broken", "500", *["none"] * 9])
+    with place(f"{bucket.url}/a/file").open("rb") as file:
+        monkeypatch.setattr(faulty, "draw", answers.__next__)
+        assert file.read(100) == data[:100]
+        file.seek(9000)
+        assert file.read(5) + file.read() == data[9000:]
+
+
 def test_a_conditional_put_that_was_not_acknowledged_is_told_from_a_lost_one(faulty: Faulty, bucket: Bucket) -> None:
     """The put happened and was answered with 500: sent again it is refused, though it was ours."""
     path = place(f"{bucket.url}/lease/1.json")

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from s3fs import S3FileSystem
@@ -95,6 +96,13 @@ class Objects(S3FileSystem):
                 return bytes(await body.read())
 
         return await _tried(read, "reading", path)
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        """A file whose parts are read by `_cat_file`: s3fs asks for them past all that tries again."""
+        file = super()._open(path, mode, **options)
+        if mode == "rb":
+            file.cache.fetcher = partial(self.cat_file, path)
+        return file
 
     async def _iterdir(
         self,
