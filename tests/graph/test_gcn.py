@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsipipe.errors import WeightsError
-from wsipipe.graph.deployed import OneSlide
+from wsipipe.graph.deployed import one_slide
 from wsipipe.graph.gcn import GCN, GcnConfig, build, category, classify, edge_index
 from wsipipe.graph.pearson import connect
 from wsipipe.graph.topk import select
@@ -104,7 +104,7 @@ def test_a_run_s_network_answers_as_the_trained_one(n: int, readout: str, change
     config = GcnConfig.model_validate({"features": 5, "hidden": 7, "readout": readout, "slots": 4} | changed)
     nodes, edges = graph(n)
     torch.manual_seed(0)
-    trained, deployed = build(config).eval(), OneSlide(config).eval()
+    trained, deployed = build(config).eval(), one_slide(config).eval()
     deployed.load_state_dict(trained.state_dict())
     with torch.inference_mode():
         said = deployed(torch.from_numpy(nodes), torch.from_numpy(edges)).numpy()

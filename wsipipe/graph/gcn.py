@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from wsipipe.graph.deployed import one_slide
 from wsipipe.models.architecture import Architecture, Count, settings
 from wsipipe.models.card import CATEGORIES, Card
 from wsipipe.models.device import Execution, Options, execution, loaded
@@ -160,9 +161,7 @@ def category(prob: NDArray[np.floating[Any]]) -> str | None:
 
 
 def _build(card: Card) -> nn.Module:
-    from wsipipe.graph.deployed import OneSlide
-
-    return OneSlide(settings(card.architecture, "gcn", GcnConfig))
+    return one_slide(settings(card.architecture, "gcn", GcnConfig))
 
 
 @cache
