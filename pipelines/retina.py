@@ -1,6 +1,7 @@
 """Retinal arteries and veins from fundus pictures (US 12393838 B2, deployment network).
 
-field of view and grade -> tiles with light -> network -> splice, label, repair, measure, draw, publish.
+field of view and grade -> tiles with light -> colours alike -> network -> splice, label, repair, measure, draw,
+publish.
 Each line of `build` is a step; the rooms say how a step works.
 """
 
@@ -57,6 +58,9 @@ class FieldSection(Config):
     width_px: Annotated[float, Field(ge=128, le=4096, description="width of the field at the working scale, px")] = (
         540.0
     )
+    colour: Annotated[
+        Literal["standard", "as_is"], Field(description="give every picture the colours that the network learnt from")
+    ] = "standard"
 
 
 class QualitySection(Config):
@@ -73,7 +77,7 @@ class RetinaNetworkSection(NetworkSection):
     )
     batch: Annotated[int, Field(ge=1, le=64, description="tiles per forward pass; the last is padded")] = 1
     enhance: Annotated[bool, Field(description="also make the enhanced picture")] = False
-    flips: Annotated[bool, Field(description="mean over the four mirrorings: better, four times slower")] = False
+    flips: Annotated[bool, Field(description="mean with the mirrored picture's answer: better, twice the time")] = True
 
 
 class VesselSection(Config):
@@ -114,14 +118,15 @@ def build(config: str) -> Pipeline:
 
 def _network(c: RetinaConfig) -> Map:
     """The network sees windows of tile and halo; they are kept whole, to be spliced."""
-    n = c.network
+    n, file = c.network, weights.find(c.network.weights, DUAL_BRANCH)
     segment = vessel.segment(
-        weights=n.weights, sha256=weights.find(n.weights, DUAL_BRANCH).sha256, batch=n.batch, halo=0,
+        weights=n.weights, sha256=file.sha256, batch=n.batch, halo=0,
         enhance=n.enhance, flips=n.flips, device=n.device, dtype=n.dtype, memory_format=n.memory_format,
     )  # fmt: skip
     window = vessel.window(tile=c.tile.size, halo=c.tile.halo, enhanced=n.enhance)
     keep = ("vessel_window", "restored") if n.enhance else ("vessel_window",)
-    return Map("vessels", (vessel.darkened(), segment, window), keep=keep, batch=n.batch)
+    alike = (vessel.alike(mean=file.card.mean, std=file.card.std),) if c.field.colour == "standard" else ()
+    return Map("vessels", (vessel.darkened(), *alike, segment, window), keep=keep, batch=n.batch)
 
 
 def _finish(c: RetinaConfig) -> Finish:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from wsipipe.errors import UsageError
+
 EXAMPLES = (
     "Examples: `wsipipe evaluate retina --data ../shared/data/fundus/drive-av --weights retina-av-v2 --out build/r` · "
     "`wsipipe evaluate retina --data drive-av --predictions their-pngs` · "
@@ -30,6 +32,9 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="float32 or bfloat16.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of torch.")]
 Flips = Annotated[bool, typer.Option("--flips/--no-flips", help="Average with the mirrored picture.")]
+Colour = Annotated[
+    str, typer.Option("--colour", help="standard: give pictures the network's colours, as a run does; or as_is.")
+]
 Repair = Annotated[bool, typer.Option("--repair/--no-repair", help="Count with topology repair, too.")]
 Topology = Annotated[bool, typer.Option("--paths/--no-paths", help="Count wrong paths.")]
 Folds = Annotated[int, typer.Option("--folds", min=1, help="Count every n-th picture only, from --fold on.")]
@@ -52,6 +57,7 @@ def retina(
     dtype: Dtype = "bfloat16",
     threads: Threads = 2,
     flips: Flips = True,
+    colour: Colour = "standard",
     repair: Repair = True,
     paths: Topology = True,
     folds: Folds = 1,
@@ -62,10 +68,13 @@ def retina(
     """Count arteries and veins: clean pictures, seven degradations, a harder regime; ours or other programs'."""
     from wsipipe.evaluate import retina as counting  # deferred: --help stays quick
     from wsipipe.models.device import execution
+    from wsipipe.vessel.colour import AS_IS, STANDARD
     from wsipipe.vessel.degrade import SEEDS
     from wsipipe.vessel.folder import cases
     from wsipipe.vessel.network import vessel_network
 
+    if colour not in (STANDARD, AS_IS):
+        raise UsageError(f"--colour is {STANDARD} or {AS_IS}, got {colour!r}: correct it")
     found = cases(data, labels=labels)[fold::folds]
     asked = counting.Asked(
         tuple(condition or counting.CONDITIONS), tuple(seed or SEEDS), repaired=repair, topology=paths
@@ -78,11 +87,14 @@ def retina(
     else:
         how = execution(device, dtype, threads=threads)
         network = vessel_network(weights or "retina-av-v2", how=how, flips=flips)
-        segment = counting.by_network(network)
+        segment = counting.by_network(network, colour=colour)
         records = counting.evaluate(
             counting.shown(found, asked), segment, asked, told=lambda name: typer.echo(name, err=True)
         )
-        told = f"{network.file.card.name} (sha256 {network.file.sha256[:12]}), {how.device}, {how.dtype}, flips {flips}"
+        told = ", ".join((
+            f"{network.file.card.name} (sha256 {network.file.sha256[:12]})", how.device, how.dtype, f"flips {flips}",
+            f"colour {colour}",
+        ))  # fmt: skip
     _tell(records, f"{data.name}: {told}", list(asked.seeds), out, as_json=as_json)
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsipipe.errors import SlideError, UsageError
+from wsipipe.vessel.colour import AS_IS, STANDARD, alike
 from wsipipe.vessel.count import Counts, Prediction, count, from_label, from_maps
 from wsipipe.vessel.degrade import HARDER, KINDS, SEEDS, degraded
 from wsipipe.vessel.folder import Case, read_label, read_picture
@@ -119,10 +120,16 @@ def evaluate(
     return records
 
 
-def by_network(network: VesselNetwork) -> Segment:
-    """The network as `evaluate` takes it; loaded and warmed before the first picture is timed."""
+def by_network(network: VesselNetwork, *, colour: str = STANDARD) -> Segment:
+    """The network as `evaluate` takes it; loaded and warmed before the first picture is timed.
+
+    `colour` says whether pictures are given the network's colours first, as a run does it (`wsipipe.vessel.colour`).
+    """
     predict(network, np.zeros((64, 64, 3), np.uint8))
-    return lambda picture: predict(network, picture)
+    card = network.file.card
+    if colour == AS_IS:
+        return lambda picture: predict(network, picture)
+    return lambda picture: predict(network, alike(picture, card.mean, card.std))
 
 
 def evaluate_folder(cases: Iterable[Case], folder: Path, asked: Asked) -> list[Record]:

@@ -38,6 +38,7 @@ from wsipipe.evaluate.table import Table
 from wsipipe.models.device import Execution, execution
 from wsipipe.models.retina_settings import REFINED
 from wsipipe.train.retina_config import RetinaConfig
+from wsipipe.vessel.colour import alike
 from wsipipe.vessel.network import forward, vessel_network
 
 RECORDS = "records.json"
@@ -246,9 +247,10 @@ def _segment(weights: Path, first: Path | None, how: Execution, *, flips: bool) 
     if first is None:
         return segment
     enhancer = vessel_network(str(first), how=how, enhance=True)
+    colours = enhancer.file.card.mean, enhancer.file.card.std
 
     def after(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        made = forward(enhancer, picture[None])[1]
+        made = forward(enhancer, alike(picture, *colours)[None])[1]
         return segment(picture if made is None else made[0])
 
     return after

@@ -79,11 +79,14 @@ def build(card: Card) -> DualBranch:
 
 def _pools(config: RetinaConfig, how: Execution) -> tuple[list[Pool], Pool | None]:
     parts = split(config.data)
-    real = [pool(kept, folder.weight, how.device) for (kept, _), folder in zip(parts, config.data.folders, strict=True)]
-    made = config.data.made
+    made, colour = config.data.made, config.data.colour
+    real = [
+        pool(kept, folder.weight, how.device, colour=colour)
+        for (kept, _), folder in zip(parts, config.data.folders, strict=True)
+    ]
     if not made.pictures or (real and not made.first_share and not made.later_share):
         return real, None
-    return real, pool(made_cases(made, config.machine.workers), 1.0, how.device)
+    return real, pool(made_cases(made, config.machine.workers), 1.0, how.device, colour=colour)
 
 
 def _task(config: RetinaConfig, source: Source, how: Execution) -> RetinaTask:

@@ -48,6 +48,9 @@ class RetinaDataSection(Config):
     made: MadeSection = MadeSection()
     folds: Annotated[int, Field(ge=1, description="1 trains on all pictures; n keeps every n-th for judging")] = 1
     fold: Annotated[int, Field(ge=0, description="which of them, from 0")] = 0
+    colour: Annotated[Literal["standard", "as_is"], Field(description="one mean and deviation for every picture")] = (
+        "as_is"
+    )
 
     @model_validator(mode="after")
     def _some(self) -> RetinaDataSection:

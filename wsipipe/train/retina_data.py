@@ -22,6 +22,7 @@ from wsipipe.errors import UsageError
 from wsipipe.train.retina_config import RetinaAugmentSection, RetinaConfig, RetinaDataSection
 from wsipipe.train.retina_degrade import degrade
 from wsipipe.train.retina_loss import Truth
+from wsipipe.vessel.colour import AS_IS, standardised, statistics
 from wsipipe.vessel.degrade import KINDS, Degradation, draw
 from wsipipe.vessel.folder import Case, cases
 
@@ -90,18 +91,24 @@ def split(data: RetinaDataSection) -> list[tuple[list[Case], list[Case]]]:
     return found
 
 
-def pool(found: Sequence[Case], weight: float, device: str) -> Pool:
-    """Cases as maps on the device."""
+def pool(found: Sequence[Case], weight: float, device: str, *, colour: str = AS_IS) -> Pool:
+    """Cases as maps on the device; `colour` says whether their colours are made alike (`wsipipe.vessel.colour`)."""
     height, width = (max(case.label.shape[axis] for case in found) for axis in (0, 1))
     maps = np.zeros((len(found), 7, height, width), np.uint8)
     for row, case in zip(maps, found, strict=True):
         inside = (slice(0, case.label.shape[0]), slice(0, case.label.shape[1]))
-        row[RED:ARTERY, *inside] = case.picture.transpose(2, 0, 1)
+        row[RED:ARTERY, *inside] = _picture(case, colour).transpose(2, 0, 1)
         for channel, code in ((ARTERY, 1), (VEIN, 2), (CROSSING, 3)):
             row[channel, *inside] = 255 * (case.label == code)
         row[FIELD, *inside] = 255 * case.field
     sizes = np.array([case.label.shape for case in found], np.int64)
     return Pool(torch.from_numpy(maps).to(device), sizes, weight)
+
+
+def _picture(case: Case, colour: str) -> NDArray[np.uint8]:
+    if colour == AS_IS:
+        return case.picture
+    return standardised(case.picture, case.field, statistics(case.picture, case.field))
 
 
 def colour_statistics(pools: Sequence[Pool]) -> tuple[tuple[float, float, float], tuple[float, float, float]]:

@@ -5,6 +5,6 @@ Importing this room imports no torch.
 """
 
 from wsipipe.vessel.network import segment
-from wsipipe.vessel.stage import darkened, fitted, lit, window
+from wsipipe.vessel.stage import alike, darkened, fitted, lit, window
 
-__all__ = ["darkened", "fitted", "lit", "segment", "window"]
+__all__ = ["alike", "darkened", "fitted", "lit", "segment", "window"]

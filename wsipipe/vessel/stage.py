@@ -1,6 +1,6 @@
-"""Stages of the retinal pipeline around the network: field of view and grade, which tiles count, windows.
+"""Stages of the retinal pipeline around the network: field of view and grade, which tiles count, colours, windows.
 
-Enters: the overview (field), tiles (lit, darkened, window). Leaves: rows per tile. Next: `wsipipe.report.fundus`
+Enters: the overview (field), tiles (lit, darkened, alike, window). Leaves: rows per tile. Next: `wsipipe.report.fundus`
 splices and measures.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wsipipe.errors import ConfigError
 from wsipipe.stage import INSIDE, OVERVIEW, RGB, Batch, Ref, Spec, Stage
-from wsipipe.vessel import field_of_view, quality
+from wsipipe.vessel import colour, field_of_view, quality
 
 METHODS = ("auto", "whole")
 GRADES = (quality.REFUSED, quality.USABLE, quality.GOOD)
@@ -24,6 +24,8 @@ CIRCLE = Spec("field_circle", (3,), "float32", "px", "slide", about="y, x and ra
 LIT = Spec("field_threshold", (1,), "float32", "grey", "slide", about="largest channel above which a pixel is lit")
 VALUES = Spec("grade_value", (len(quality.CHECKS),), "float32", "1", "slide", about=f"{', '.join(quality.CHECKS)}")
 GRADE = Spec("grade", (1,), "uint8", "1", "slide", about="0 refused, 1 usable, 2 good")
+COLOUR = Spec("field_colour", (2, 3), "float32", "1", "slide", about="mean and standard deviation of red, green and "
+              "blue inside the field of view, shares of white")  # fmt: skip
 WINDOW = "vessel_window"
 
 
@@ -38,8 +40,8 @@ def fitted(*, method: str = "auto") -> Stage:
     Returns
     -------
     Stage
-        Input ``overview``. Outputs ``field_circle`` (3,), ``field_threshold`` (1,), ``grade_value`` (7,), ``grade``
-        (1,): 0 refused, 1 usable, 2 good.
+        Input ``overview``. Outputs ``field_circle`` (3,), ``field_threshold`` (1,), ``field_colour`` (2, 3),
+        ``grade_value`` (7,), ``grade`` (1,): 0 refused, 1 usable, 2 good.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def fitted(*, method: str = "auto") -> Stage:
     if method not in METHODS:
         raise ConfigError(f"is auto or whole, got {method!r}: correct it", subject="field.method")
     ref = Ref("wsipipe.vessel.stage:fitted", {"method": method})
-    return Stage(ref, "field", 1, (OVERVIEW,), (CIRCLE, LIT, VALUES, GRADE), partial(_fitted, method))
+    return Stage(ref, "field", 2, (OVERVIEW,), (CIRCLE, LIT, COLOUR, VALUES, GRADE), partial(_fitted, method))
 
 
 def lit(*, refused: bool = False) -> Stage:
@@ -79,6 +81,23 @@ def darkened() -> Stage:
         Input and output ``rgb``; rows and columns at the tile's border that are pure white throughout become black.
     """
     return Stage(Ref("wsipipe.vessel.stage:darkened", {}), "darkened", 1, (RGB,), (RGB,), _darkened)
+
+
+def alike(*, mean: colour.Levels = colour.MEAN, std: colour.Levels = colour.STD) -> Stage:
+    """Stage that gives pictures of all cameras the same colours: see `wsipipe.vessel.colour`.
+
+    Parameters
+    ----------
+    mean, std : three floats
+        Of red, green and blue inside the field of view, shares of white, to be reached.
+
+    Returns
+    -------
+    Stage
+        Inputs ``rgb``, ``field_threshold``, ``field_colour``. Output ``rgb``; pixels that are not lit stay.
+    """
+    ref = Ref("wsipipe.vessel.stage:alike", {"mean": list(mean), "std": list(std)})
+    return Stage(ref, "alike", 1, (RGB, LIT, COLOUR), (RGB,), partial(_alike, mean, std))
 
 
 def window(*, tile: int, halo: int, enhanced: bool = False) -> Stage:
@@ -113,6 +132,7 @@ def _fitted(method: str, *, overview: NDArray[np.uint8]) -> Batch:
     return {
         "field_circle": np.array([*field.centre, field.radius], np.float32),
         "field_threshold": np.array([field.threshold], np.float32),
+        "field_colour": colour.statistics(overview, field.mask),
         "grade_value": np.array([grade.values[name] for name in quality.CHECKS], np.float32),
         "grade": np.array([GRADES.index(grade.grade)], np.uint8),
     }
@@ -125,7 +145,7 @@ def _lit(
     shares = np.zeros(len(rgb), np.float32)
     if grade[0] > 0 or refused:
         for index, (pixels, (height, width)) in enumerate(zip(rgb, inside.tolist(), strict=True)):
-            shares[index] = (pixels[:height, :width].max(axis=2) > field_threshold[0]).mean()
+            shares[index] = colour.lit(pixels[:height, :width], float(field_threshold[0])).mean()
     return {"field_share": shares}
 
 
@@ -139,6 +159,17 @@ def _darkened(*, rgb: NDArray[np.uint8]) -> Batch:
             first, last = int(full.argmin()), len(full) - int(full[::-1].argmin())
             view[:first] = 0
             view[last:] = 0
+    return {"rgb": made}
+
+
+def _alike(
+    mean: colour.Levels, std: colour.Levels, *, rgb: NDArray[np.uint8], field_threshold: NDArray[np.float32],
+    field_colour: NDArray[np.float32],
+) -> Batch:  # fmt: skip
+    made = np.empty_like(rgb)
+    for row, pixels in enumerate(rgb):
+        lit = colour.lit(pixels, float(field_threshold[0]))
+        made[row] = colour.standardised(pixels, lit, field_colour, mean, std)
     return {"rgb": made}
 
 
