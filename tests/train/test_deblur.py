@@ -11,16 +11,19 @@ import pytest
 import torch
 
 from wsipipe.config import load
-from wsipipe.errors import ConfigError, UsageError
+from wsipipe.errors import ConfigError, UsageError, WeightsError
 from wsipipe.models.deblur_config import DEBLUR
+from wsipipe.models.deblurring import build
 from wsipipe.models.device import execution
 from wsipipe.models.weights import find
+from wsipipe.models.weights import load as load_weights
 from wsipipe.train import loop
 from wsipipe.train.config import identity
 from wsipipe.train.deblur import task_of, train_deblur
 from wsipipe.train.deblur_config import DeblurTraining
 from wsipipe.train.deblur_degrade import every_way
 from wsipipe.train.deblur_pictures import Pictures, read
+from wsipipe.train.deblur_task import charge
 from wsipipe.train.log import Log
 from wsipipe.train.loop import Plan, fit
 
@@ -118,6 +121,29 @@ def test_weights_of_sub_models_weigh(folder: Path) -> None:
         torch.manual_seed(0)
         losses.append(float(task.loss(next(task.batches(1, 0)))["restore"].detach()))
     assert losses[0] == pytest.approx(losses[1] + losses[2], rel=1e-4)
+
+
+def test_decibels_weigh_slight_blurs_as_much_as_strong_ones() -> None:
+    slight, strong = torch.full((1, 3, 4, 4), 0.01), torch.full((1, 3, 4, 4), 0.1)
+
+    def tenth_off(off: torch.Tensor, measure: str) -> float:
+        return float(charge(off, measure) - charge(0.9 * off, measure))
+
+    assert tenth_off(slight, "absolute") < 0.2 * tenth_off(strong, "absolute")
+    assert tenth_off(slight, "decibels") == pytest.approx(tenth_off(strong, "decibels"), rel=0.01)
+
+
+def test_it_begins_from_other_weights_of_the_same_form(folder: Path, tmp_path: Path) -> None:
+    first = train_deblur(settings(folder), tmp_path, quiet=True).weights
+    config = settings(folder, f"init={first}")
+    rgb, names = read(config.data, "train", 112, seed=0)
+    pictures = Pictures.of(rgb, names, "cpu")
+    begun = task_of(config, execution("cpu", threads=1), pictures, pictures).module
+    given = load_weights(find(str(first), DEBLUR), build)
+    assert all(torch.equal(a, b) for a, b in zip(begun.state_dict().values(), given.state_dict().values(), strict=True))
+    other = settings(folder, f"init={first}", "submodels=[{kinds: [motion, defocus, both]}]")
+    with pytest.raises(WeightsError, match="another form"):
+        task_of(other, execution("cpu", threads=1), pictures, pictures)
 
 
 def test_every_way_is_there_and_sharp_is_only_noisy(folder: Path) -> None:

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 
 from wsipipe.deblur.network import deblurring
+from wsipipe.errors import WeightsError
 from wsipipe.models.architecture import Architecture
 from wsipipe.models.card import Card
-from wsipipe.models.deblurring import DeblurNet
+from wsipipe.models.deblur_config import DEBLUR
+from wsipipe.models.deblurring import DeblurNet, build
 from wsipipe.models.device import Execution
-from wsipipe.models.weights import save
+from wsipipe.models.weights import find, load, save
 from wsipipe.stage import digest
 from wsipipe.train.checkpoint import Progress
 from wsipipe.train.config import identity
@@ -84,11 +86,23 @@ def train_deblur(config: DeblurTraining, out: Path, *, fresh: bool = False, quie
 
 
 def task_of(config: DeblurTraining, how: Execution, train: Pictures, val: Pictures) -> DeblurTask:
-    """The task of a configuration: a new network, made from the seed."""
+    """The task of a configuration: a new network, made from the seed or from other weights."""
     torch.manual_seed(config.schedule.seed)
-    module = DeblurNet(config.architecture()).to(how.device)
+    module = DeblurNet(config.architecture())
+    if config.init:
+        _begin(module, config.init)
+    module = module.to(how.device)
     module = module.to(memory_format=how.layout())  # type: ignore[call-overload]  # torch's stubs lack it
     return DeblurTask(config, module, how, train, val)
+
+
+def _begin(module: DeblurNet, weights: str) -> None:
+    """Take over all tensors of other weights, which must have the same form."""
+    file = find(weights, DEBLUR)
+    given = load(file, build)
+    if given.config != module.config:
+        raise WeightsError("init has another form than this configuration: give weights of the same", subject=weights)
+    module.load_state_dict(given.state_dict())
 
 
 def _decide(task: DeblurTask, progress: Progress) -> dict[str, float]:
@@ -111,6 +125,7 @@ def _card(config: DeblurTraining, task: DeblurTask, progress: Progress, found: M
     best = {name: round(value, 4) for name, value in progress.history[progress.best_epoch].items()}
     settings = identity(config)
     settings["data"]["folder"] = Path(config.data.folder).name  # where it lay on this machine is nobody's business
+    settings["init"] = Path(config.init).name.removesuffix(".safetensors")
     made |= {"scores": {"val": best}, **found, "config": settings}
     about = Path(config.data.folder, ABOUT)
     source = "pictures named under made.pictures" if config.data.folder else "made tiles (wsipipe.phantom)"

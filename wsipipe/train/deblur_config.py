@@ -54,6 +54,9 @@ class BlursSection(Config):
 class DeblurLossSection(Config):
     """Weights of the loss's terms; the sub-models' own weights are in `submodels`."""
 
+    measure: Annotated[
+        Literal["absolute", "decibels"], Field(description="mean error, or the logarithm of each picture's mean square")
+    ] = "absolute"
     kind: Annotated[float, Field(ge=0, description="cross-entropy of the kind")] = 0.02
     level: Annotated[float, Field(ge=0, description="of the logarithms of length and radius")] = 0.02
     direction: Annotated[float, Field(ge=0, description="of the direction")] = 0.02
@@ -90,6 +93,7 @@ class DeblurTraining(Config):
     )
     data: SharpSection = SharpSection()
     network: Annotated[Literal["light", "deep", "one", "tiny"], Field(description="preset")] = "light"
+    init: Annotated[str, Field(description="weights of the same form to begin from; '' begins anew")] = ""
     submodels: Annotated[
         tuple[SubModel, ...], Field(description="n sub-models, the blurs and loss weight of each; none: the preset's")
     ] = ()

@@ -28,6 +28,8 @@ from wsipipe.train.deblur_pictures import Pictures
 from wsipipe.train.tiles import mixed
 
 VALIDATED, VALID_SIDE = 24, 192
+DECIBEL_SCALE = 0.01
+"""Factor of the logarithm, so that its gradient is about that of the mean error."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class DeblurTask:
             part = data.of(rows)
             restored = self.module.restore(part.seen, trunk[rows], _rows(known, rows), route)
             off = self._inner(restored.picture - part.sharp)
-            charged[rows] = torch.sqrt(off.square() + 1e-6).mean(dim=(1, 2, 3))
+            charged[rows] = charge(off, self.config.loss.measure)
             found = off.detach().abs().mean(dim=1, keepdim=True).clamp(min=1e-3)
             said = self._inner(restored.log_error)
             error[rows] = (found / said.exp() + said).mean(dim=(1, 2, 3))
@@ -138,6 +140,17 @@ class DeblurTask:
 
     def _generator(self, seed: int, step: int) -> torch.Generator:
         return torch.Generator(self.how.device).manual_seed((seed << 32) + step)
+
+
+def charge(off: Tensor, measure: str) -> Tensor:
+    """Loss (N,) of errors (N, 3, y, x), shares of white: the mean error, or in ``decibels``.
+
+    ``decibels`` counts a picture by the logarithm of its mean squared error (as NAFNet does: Chen et al., 2022), so a
+    slight blur, whose errors are small, weighs as much as a strong one.
+    """
+    if measure == "absolute":
+        return torch.sqrt(off.square() + 1e-6).mean(dim=(1, 2, 3))
+    return DECIBEL_SCALE * torch.log(off.square().mean(dim=(1, 2, 3)) + 1e-7)
 
 
 def nearly(blurs: Blurs, jitter: Tensor) -> Blurs:
