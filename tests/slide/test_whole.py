@@ -14,6 +14,7 @@ from tests.contract.slide_contract import SlideContract
 from tests.slide.test_tiled import damaged, scenery, write
 from wsipipe.errors import SlideOpenError, SlideReadError
 from wsipipe.grid import Box
+from wsipipe.phantom.pyramid_file import write_pyramid
 from wsipipe.slide import whole as module
 from wsipipe.slide.base import Slide
 from wsipipe.slide.tiff import read_index
@@ -155,3 +156,14 @@ def test_bounds_are_kept_and_transparent_pixels_lie_on_white(tmp_path: Path, mon
     assert slide.id == "s-abababababab"
     row = slide.read(Box(0, 0, 1, 4), level=0)[0, :, 0].tolist()
     assert row == [100, 224, 100, 255]  # opaque, a fifth (0.2 * 100 + 0.8 * 255), opaque, clear
+
+
+def test_an_aperio_slide_without_a_thumbnail_is_read_by_its_own_tiles(tmp_path: Path) -> None:
+    picture = scenery(1024, 1280, 3)
+    write_pyramid(tmp_path / "p.svs", [picture[:512], picture[512:]], (1024, 1280), 0.5, quality=85)
+    slide = open_whole(tmp_path / "p.svs", index=read_index(tmp_path / "p.svs"))
+    assert (slide.info.vendor, slide.info.mpp, slide.info.objective) == ("aperio", 0.5, 20.0)
+    assert [level.shape for level in slide.info.levels] == [(1024, 1280), (512, 640), (256, 320)]
+    assert "tifffile" in slide.info.reader
+    shown = openslide.OpenSlide(tmp_path / "p.svs").read_region((200, 100), 1, (300, 200))
+    assert np.array_equal(slide.read(Box(50, 100, 200, 300), level=1), np.asarray(shown)[..., :3])

@@ -28,7 +28,7 @@ class Level:
 
 
 def write_levels(path: Path, levels: Iterable[Level], mpp: float, *, tile: int = TILE) -> None:
-    """Write levels, finest first, without decoding a tile.
+    """Write levels, finest first, without decoding a tile; a path that ends in .svs is described as Aperio's are.
 
     Parameters
     ----------
@@ -51,6 +51,7 @@ def write_levels(path: Path, levels: Iterable[Level], mpp: float, *, tile: int =
         for level in levels:
             first = first or level.shape
             scale = first[0] / level.shape[0]
+            told = _aperio(level.shape, mpp, tile, whole=scale == 1) if path.suffix.lower() == ".svs" else None
             file.write(
                 iter(level.tiles),
                 shape=(*level.shape, 3),
@@ -59,14 +60,22 @@ def write_levels(path: Path, levels: Iterable[Level], mpp: float, *, tile: int =
                 photometric="ycbcr",
                 subsampling=(2, 2),
                 compression="jpeg",
-                subfiletype=0 if scale == 1 else 1,
+                subfiletype=0 if scale == 1 or told else 1,
+                description=told,
                 resolution=(1e4 / (mpp * scale), 1e4 / (mpp * scale)),
                 resolutionunit="CENTIMETER",
                 metadata=None,
-                software="wsipipe phantom",
+                software=None if told else "wsipipe phantom",
                 contiguous=False,
             )
     partial.replace(path)
+
+
+def _aperio(shape: tuple[int, int], mpp: float, tile: int, *, whole: bool) -> str:
+    """What an Aperio scanner writes into a level's description, as far as readers ask for it."""
+    size = f"{shape[1]}x{shape[0]}"
+    scale = f"|AppMag = {round(10 / mpp)}|MPP = {mpp:.4f}" if whole else ""
+    return f"Aperio Image Library v12.0.15 (wsipipe phantom) \r\n{size} ({tile}x{tile}) JPEG/YCC{scale}"
 
 
 def write_pyramid(path: Path, strips: Iterable[RGB], shape: tuple[int, int], mpp: float, *, quality: int) -> None:

@@ -180,9 +180,13 @@ def _index(file: Any) -> TiffIndex:
 
 
 def _main_series(file: Any) -> tuple[list[Any], list[Any]]:
-    """Pictures, and reduced pages of the first that tifffile does not count as levels (steps other than 2, 4, ...)."""
+    """Pictures, and reduced pages of the first that tifffile does not count as levels.
+
+    Those are steps other than 2, 4, ...; and the second page of an Aperio slide, which it takes for the thumbnail also
+    where there is none and the page has tiles.
+    """
     first, *others = file.series
-    reduced = [one for one in others if one.keyframe.is_reduced and _is_smaller(one, first)]
+    reduced = [one for one in others if (one.keyframe.is_reduced or file.is_svs) and _is_smaller(one, first)]
     return [first, *(one for one in others if one not in reduced)], reduced
 
 
