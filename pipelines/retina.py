@@ -23,6 +23,7 @@ from wsipipe.run.job import Recipe
 from wsipipe.run.plan import Finish, Keep, Map, Overview, Pipeline, Reduce, Scale, Step
 from wsipipe.run.start import Launch
 from wsipipe.slide.icc import Icc
+from wsipipe.vessel.network import SCALES
 from wsipipe.vessel.scale import NOMINAL_MPP
 
 RECIPE = "wsipipe.pipelines.retina:build"
@@ -78,6 +79,9 @@ class RetinaNetworkSection(NetworkSection):
     batch: Annotated[int, Field(ge=1, le=64, description="tiles per forward pass; the last is padded")] = 1
     enhance: Annotated[bool, Field(description="also make the enhanced picture")] = False
     flips: Annotated[bool, Field(description="mean with the mirrored picture's answer: better, twice the time")] = True
+    scales: Annotated[
+        tuple[float, ...], Field(description="other sizes, as factors, asked for artery against vein; a pass each")
+    ] = SCALES
 
 
 class VesselSection(Config):
@@ -121,7 +125,8 @@ def _network(c: RetinaConfig) -> Map:
     n, file = c.network, weights.find(c.network.weights, DUAL_BRANCH)
     segment = vessel.segment(
         weights=n.weights, sha256=file.sha256, batch=n.batch, halo=0,
-        enhance=n.enhance, flips=n.flips, device=n.device, dtype=n.dtype, memory_format=n.memory_format,
+        enhance=n.enhance, flips=n.flips, scales=n.scales,
+        device=n.device, dtype=n.dtype, memory_format=n.memory_format,
     )  # fmt: skip
     window = vessel.window(tile=c.tile.size, halo=c.tile.halo, enhanced=n.enhance)
     keep = ("vessel_window", "restored") if n.enhance else ("vessel_window",)

@@ -17,9 +17,9 @@ from wsipipe.deblur.focus_limit import fit_limit
 from wsipipe.deblur.guard import disagreement, guarded
 from wsipipe.deblur.network import HALO, Estimated, deblurring, number_format
 from wsipipe.errors import ConfigError, WeightsError
-from wsipipe.models import blur_spectrum
+from wsipipe.models import blur_kernel, blur_spectrum
 from wsipipe.models.deblur_config import DEBLUR_PRESETS, DeblurConfig, SubModel
-from wsipipe.models.deblurring import DeblurNet, padded
+from wsipipe.models.deblurring import DeblurNet, Estimate, padded, settled
 from wsipipe.stage import RGB, Stage, chain
 
 TINY = "untrained:0:tiny"
@@ -188,3 +188,13 @@ def test_half_a_turn_more_is_the_same_path_gone_backwards() -> None:
     assert one.direction_deg == pytest.approx(other.direction_deg)
     assert one.turn_deg == pytest.approx(other.turn_deg)
     assert np.allclose(one.kernel(), other.kernel(), atol=1e-9)
+
+
+def test_slight_defocus_is_settled_between_the_fit_and_the_classifier() -> None:
+    radii, lengths = torch.tensor([0.0, 1.5, 1.5, 3.0]), torch.tensor([5.0, 0.0, 5.0, 0.0])
+    blurs = blur_kernel.straight(lengths, torch.zeros(4), radii)
+    none = torch.zeros(4)
+    said = Estimate(torch.zeros(4, 4), lengths, torch.full((4,), 1.2), torch.zeros(4, 2), torch.stack([none, none], 1))
+    found = settled(blurs, said)
+    assert found.radius.tolist() == pytest.approx([0.0, (1.5 * 1.2) ** 0.5, 1.5, 3.0])
+    assert torch.equal(found.length, lengths)

@@ -46,6 +46,19 @@ def test_flips_make_the_answer_of_a_mirrored_picture_the_mirrored_answer(picture
     assert np.allclose(predict(network, even[:, ::-1].copy()), predict(network, even)[..., ::-1], atol=1e-5)
 
 
+def test_other_sizes_say_artery_against_vein_only(picture):
+    alone, wider = (vessel_network(TINY, how=execution("cpu"), scales=scales) for scales in ((), (0.5, 2.0)))
+    one, other = predict(alone, picture), predict(wider, picture)
+    assert np.array_equal(one[2], other[2])
+    assert not np.allclose(one[:2], other[:2])
+    assert 0 <= other.min() <= other.max() <= 1
+
+
+def test_the_picture_s_own_size_asked_once_more_changes_nothing(picture):
+    alone, twice = (vessel_network(TINY, how=execution("cpu"), scales=scales) for scales in ((), (1.0,)))
+    assert np.allclose(predict(alone, picture), predict(twice, picture), atol=1e-6)
+
+
 def test_a_tile_with_enough_halo_equals_the_whole_picture(picture):
     network = vessel_network(TINY, how=execution("cpu"))
     wide = np.concatenate([picture[:, ::-1], picture, picture[:, ::-1]], axis=1)
@@ -56,6 +69,8 @@ def test_a_tile_with_enough_halo_equals_the_whole_picture(picture):
 
 
 def test_wrong_options_are_refused():
+    with pytest.raises(ConfigError, match=r"0\.25 to 4"):
+        vessel_network(TINY, how=execution("cpu"), scales=(0.85, 0))
     for wrong in ({"batch": 0}, {"halo": -1}):
         with pytest.raises(ConfigError, match="at least 1 and 0"):
             segment(weights=TINY, device="cpu", **wrong)

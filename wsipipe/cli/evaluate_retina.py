@@ -32,6 +32,9 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="float32 or bfloat16.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of torch.")]
 Flips = Annotated[bool, typer.Option("--flips/--no-flips", help="Average with the mirrored picture.")]
+Scales = Annotated[
+    str, typer.Option("--scales", help="Other sizes, asked for artery against vein: factors with commas; '' for none.")
+]
 Colour = Annotated[
     str, typer.Option("--colour", help="standard: give pictures the network's colours, as a run does; or as_is.")
 ]
@@ -57,6 +60,7 @@ def retina(
     dtype: Dtype = "bfloat16",
     threads: Threads = 2,
     flips: Flips = True,
+    scales: Scales = "0.85,1.3",
     colour: Colour = "standard",
     repair: Repair = True,
     paths: Topology = True,
@@ -86,16 +90,23 @@ def retina(
         records, told = counting.evaluate_folder(found, predictions, asked), f"predictions {predictions.name}"
     else:
         how = execution(device, dtype, threads=threads)
-        network = vessel_network(weights or "retina-av-v2", how=how, flips=flips)
+        network = vessel_network(weights or "retina-av-v2", how=how, flips=flips, scales=_factors(scales))
         segment = counting.by_network(network, colour=colour)
         records = counting.evaluate(
             counting.shown(found, asked), segment, asked, told=lambda name: typer.echo(name, err=True)
         )
         told = ", ".join((
             f"{network.file.card.name} (sha256 {network.file.sha256[:12]})", how.device, how.dtype, f"flips {flips}",
-            f"colour {colour}",
+            f"scales {scales or 'none'}", f"colour {colour}",
         ))  # fmt: skip
     _tell(records, f"{data.name}: {told}", list(asked.seeds), out, as_json=as_json)
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(one) for one in text.split(",") if one.strip())
+    except ValueError:
+        raise UsageError(f"--scales are numbers with commas, such as 0.85,1.3; got {text!r}: correct it") from None
 
 
 def _tell(records: list, title: str, seeds: list[int], out: Path | None, *, as_json: bool) -> None:  # type: ignore[type-arg]  # Record is imported late

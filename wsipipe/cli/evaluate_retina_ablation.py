@@ -66,9 +66,11 @@ def folds(
     from wsipipe.evaluate import retina_ablation as page  # deferred: --help stays quick
     from wsipipe.evaluate import retina_table as tables
     from wsipipe.evaluate.retina import PLAIN, REPAIRED, Asked
+    from wsipipe.vessel.network import SCALES
 
     experiments = page.folds(folds_)
-    _work(page, experiments, _bench(page, config, out, set_, part, seconds, flips=flips, asked=Asked()), part)
+    bench = _bench(page, config, out, set_, part, seconds, flips=flips, asked=Asked(), scales=SCALES)
+    _work(page, experiments, bench, part)
     found = page.collect(experiments, out)
     records = [one for seeds in found.values() for some in seeds.values() for one in some]
     title = f"{len(found)} of {folds_} folds: every picture counted by the network that did not see it"
@@ -80,12 +82,11 @@ def folds(
         table.write(out, name)
 
 
-def _bench(page, config, out, sets, part, seconds, *, flips, asked=None) -> Bench:  # type: ignore[no-untyped-def]  # values of the options above
+def _bench(page, config, out, sets, part, seconds, *, flips, **more) -> Bench:  # type: ignore[no-untyped-def]  # values of the options above
     first, _, parts = part.partition("/")
     if part != "none" and not (first.isdecimal() and parts.isdecimal() and int(first) < int(parts)):
         raise UsageError(f"--part is i/n with i from 0 to n - 1, or none; got {part!r}: correct it")
     share = (0, 1) if part == "none" else (int(first), int(parts))
-    more = {} if asked is None else {"asked": asked}
     made: Bench = page.Bench(
         config, out, tuple(sets or ()), part=share, seconds=seconds or float("inf"), flips=flips, **more
     )

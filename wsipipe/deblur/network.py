@@ -192,7 +192,7 @@ def sharpen(
     route = deblurring(weights=weights, sha256=sha256, guard=guard, **how)
     params = {"weights": weights, "guard": guard, "trim": trim, **route.how.params()}
     ref = Ref("wsipipe.deblur.network:sharpen", params, route.file.sha256)
-    return Stage(ref, "deblur", 2, (RGB,), OUTPUTS, partial(_sharpened, route, trim), halo=HALO)
+    return Stage(ref, "deblur", 3, (RGB,), OUTPUTS, partial(_sharpened, route, trim), halo=HALO)
 
 
 def number_format() -> str:
@@ -265,11 +265,6 @@ def _picture(rgb: Rgb, how: Execution) -> torch.Tensor:
 
 
 def _ready(file: WeightsFile, how: Execution) -> DeblurNet:
-    import torch
-
     from wsipipe.models.deblurring import build
 
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    network = load(file, build).to(how.device)
-    return network.to(memory_format=how.layout())  # type: ignore[call-overload, no-any-return]  # torch's stubs lack it
+    return how.placed(load(file, build))

@@ -100,6 +100,7 @@ class Bench:
     part: tuple[int, int] = (0, 1)
     seconds: float = float("inf")
     flips: bool = True
+    scales: tuple[float, ...] = ()
     shown: dict[tuple[Any, ...], list[Shown]] = field(default_factory=dict)
 
 
@@ -218,7 +219,7 @@ def _one(experiment: Experiment, bench: Bench, folder: Path) -> list[Record]:
         config = config.model_copy(update={"before": str(first)})
     weights = train_retina(config, folder, quiet=True).weights
     how = execution(config.machine.device, config.numbers.dtype, threads=config.machine.threads or 1)
-    return evaluate(_shown(config, bench), _segment(weights, first, how, flips=bench.flips), bench.asked)
+    return evaluate(_shown(config, bench), _segment(weights, first, how, bench), bench.asked)
 
 
 def _shown(config: RetinaConfig, bench: Bench) -> list[Shown]:
@@ -241,9 +242,9 @@ def _config(experiment: Experiment, bench: Bench) -> RetinaConfig:
     return made.model_copy(update={"network": REFINED.get(made.network, made.network)})
 
 
-def _segment(weights: Path, first: Path | None, how: Execution, *, flips: bool) -> Segment:
+def _segment(weights: Path, first: Path | None, how: Execution, bench: Bench) -> Segment:
     """The trained network; after the enhancement of another where there is one."""
-    segment = by_network(vessel_network(str(weights), how=how, flips=flips))
+    segment = by_network(vessel_network(str(weights), how=how, flips=bench.flips, scales=bench.scales))
     if first is None:
         return segment
     enhancer = vessel_network(str(first), how=how, enhance=True)

@@ -187,14 +187,9 @@ def _given(network: TileNetwork, module: VNet, tiles: NDArray[np.uint8], *, fits
 
 
 def _ready(file: WeightsFile, how: Execution) -> VNet:
-    import torch
-
     from wsipipe.models.vnet import folded
 
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    network = folded(load(file, _build)).to(how.device)
-    return network.to(memory_format=how.layout())  # type: ignore[call-overload, no-any-return]  # torch's stubs lack it
+    return how.placed(folded(load(file, _build)))
 
 
 def _build(card: Card) -> VNet:

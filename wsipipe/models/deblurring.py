@@ -32,6 +32,8 @@ DECIDED_BY = 12
 """What the kind is decided by: the classifier's logits (4), how well each kind fits the spectrum (4), levels (4)."""
 FLOOR = 1e-7
 """Least power: of a picture's rounding to 8 bit, about a tenth of it."""
+SLIGHT_PX = (1.75, 2.2)
+"""Radii of defocus: up to the first the classifier's counts as much as the fit's, from the second on it does not."""
 MULTIPLE = 8
 """Sides that are no multiple of this are padded by repeating the edge, and the answer is cropped."""
 
@@ -171,8 +173,8 @@ class DeblurNet(nn.Module):
 
     def judge(self, picture: Tensor, trunk: Tensor) -> tuple[Tensor, Blurs]:
         """Logits of the kinds (4,), and the blur that each kind would be (4 blurs), of one picture (1, 3, y, x)."""
-        fitted = blur_spectrum.fit(picture)
-        return self.decide(evidence(self.estimate(picture, trunk), fitted)), fitted.blurs
+        fitted, estimate = blur_spectrum.fit(picture), self.estimate(picture, trunk)
+        return self.decide(evidence(estimate, fitted)), settled(fitted.blurs, estimate)
 
     def restore(self, picture: Tensor, trunk: Tensor, blurs: Blurs, submodel: int) -> Restored:
         """The pictures by one sub-model, given their blurs."""
@@ -191,6 +193,19 @@ def evidence(estimate: Estimate, fitted: Fitted) -> Tensor:
     blurs = fitted.blurs
     levels = torch.stack([blurs.length[1], blurs.radius[2], blurs.length[3], blurs.radius[3]])
     return torch.cat([estimate.kind[0].float(), torch.log(fitted.loss), torch.log(levels)])
+
+
+def settled(blurs: Blurs, estimate: Estimate) -> Blurs:
+    """The fitted blurs, the slightest defocus moved towards what the classifier says.
+
+    A disk's transfer function has its first zero at 0.61 / radius cycles per pixel. Below about 2 px it lies where
+    noise hides it, and the fit alone cannot tell a slight defocus from a picture that was soft before.
+    """
+    lowest, highest = SLIGHT_PX
+    share = 0.5 * ((math.log(highest) - torch.log(blurs.radius)) / math.log(highest / lowest)).clamp(0, 1)
+    moved = blurs.radius ** (1 - share) * estimate.radius**share
+    defocused = (blurs.radius > 0) & (blurs.length == 0)
+    return blurs._replace(radius=torch.where(defocused, moved, blurs.radius))
 
 
 def folded_pixels(picture: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 Loaded = TypeVar("Loaded")
+Network = TypeVar("Network", bound="torch.nn.Module")
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("float32", "bfloat16")
@@ -67,6 +68,15 @@ class Execution:
         import torch
 
         return torch.channels_last if self.memory_format == "channels_last" else torch.contiguous_format
+
+    def placed(self, network: Network) -> Network:
+        """The network on the device in the memory format, for inference; CUDA's convolutions then always add alike."""
+        import torch
+
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        moved: Network = network.to(self.device).to(memory_format=self.layout())  # type: ignore[call-overload]  # torch's stubs lack it
+        return moved
 
     @contextmanager
     def inference(self) -> Iterator[None]:

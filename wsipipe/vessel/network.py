@@ -7,9 +7,10 @@ Source: US 12393838 B2; `wsipipe.models.dual_branch` says what the network is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,17 @@ from wsipipe.errors import ConfigError
 from wsipipe.models.architecture import settings
 from wsipipe.models.card import Card
 from wsipipe.models.device import Execution, Options, execution, loaded
-from wsipipe.models.retina_settings import DUAL_BRANCH, DualBranchConfig
+from wsipipe.models.retina_settings import DUAL_BRANCH, SIDE_MULTIPLE, DualBranchConfig
 from wsipipe.models.weights import WeightsFile, find, load
 from wsipipe.stage import RGB, Batch, Ref, Spec, Stage
 
 if TYPE_CHECKING:
+    import torch
+
     from wsipipe.models.dual_branch import DualBranch
 
+SCALES = (0.85, 1.3)
+"""Sizes at which the shipped weights are asked once more whether a vessel is an artery or a vein."""
 WORKING_FIELD_PX = 540.0
 """Width of the field of view, in pixels, at which networks are trained and run: DRIVE's."""
 
@@ -33,7 +38,8 @@ WORKING_FIELD_PX = 540.0
 class VesselNetwork:
     """How pictures are sent through which network; small and hashable, the network itself is loaded on first use.
 
-    ``flips`` averages the answer with that of the picture mirrored left to right (two passes).
+    ``flips`` averages the answer with that of the picture mirrored left to right (two passes). ``scales`` averages the
+    probabilities of artery and of vein, not that of a vessel, with those of the picture in other sizes (a pass each).
     """
 
     file: WeightsFile
@@ -41,6 +47,7 @@ class VesselNetwork:
     batch: int = 1
     enhance: bool = False
     flips: bool = False
+    scales: tuple[float, ...] = ()
 
     def module(self) -> DualBranch:
         """The network on its device, loaded once per process; without the enhancement decoder where not asked for."""
@@ -55,6 +62,7 @@ def segment(
     halo: int = 192,
     enhance: bool = False,
     flips: bool = False,
+    scales: Sequence[float] = (),
     **how: Unpack[Options],
 ) -> Stage:
     """Stage that runs the network over tiles.
@@ -75,6 +83,8 @@ def segment(
         Also run the enhancement decoder.
     flips : bool
         Average with the answer for the mirrored picture.
+    scales : sequence of float
+        Other sizes, as factors, whose answers are averaged with it for artery against vein.
     **how
         ``device`` (auto where not given), ``dtype``, ``memory_format`` and ``threads``: see
         `wsipipe.models.device.execution`.
@@ -96,25 +106,31 @@ def segment(
         raise ConfigError(f"must be at least 1 and 0, got {batch} and {halo}: correct it", subject="batch, halo")
     network = vessel_network(
         weights, sha256=sha256, how=execution(**Options(device="auto") | how), batch=batch, enhance=enhance,
-        flips=flips,
+        flips=flips, scales=scales,
     )  # fmt: skip
     params = {
-        "weights": weights, "batch": batch, "halo": halo, "enhance": enhance, "flips": flips, **network.how.params(),
+        "weights": weights, "batch": batch, "halo": halo, "enhance": enhance, "flips": flips,
+        "scales": list(network.scales), **network.how.params(),
     }  # fmt: skip
     ref = Ref("wsipipe.vessel.network:segment", params, network.file.sha256)
     return Stage(ref, "segment", 1, (RGB,), outputs(enhance=enhance), partial(answer, network, halo), halo)
 
 
 def vessel_network(
-    weights: str, *, how: Execution, sha256: str = "", batch: int = 1, enhance: bool = False, flips: bool = False
-) -> VesselNetwork:
+    weights: str, *, how: Execution, sha256: str = "", batch: int = 1, enhance: bool = False, flips: bool = False,
+    scales: Sequence[float] = (),
+) -> VesselNetwork:  # fmt: skip
     """Find and check weights; what `segment` runs.
 
     Raises
     ------
     WeightsError
-        Where the weights cannot be used, or have no enhancement decoder and one is asked for.
+        Where the weights cannot be used.
+    ConfigError
+        Where they have no enhancement decoder and one is asked for, or a scale is not above 0.
     """
+    if not all(0.25 <= scale <= 4 for scale in scales):
+        raise ConfigError(f"are factors from 0.25 to 4, got {list(scales)}: correct them", subject="scales")
     file = find(weights, DUAL_BRANCH).check(sha256)
     config = settings(file.card.architecture, "dual_branch", DualBranchConfig)
     if enhance and not config.enhancer:
@@ -123,7 +139,7 @@ def vessel_network(
             "give the trained network's weights, or leave it out",
             subject="enhance",
         )
-    return VesselNetwork(file, how, batch, enhance, flips)
+    return VesselNetwork(file, how, batch, enhance, flips, tuple(scales))
 
 
 def outputs(*, enhance: bool) -> tuple[Spec, ...]:
@@ -184,32 +200,36 @@ def forward(network: VesselNetwork, tiles: NDArray[np.uint8]) -> tuple[NDArray[n
     module, n = network.module(), len(tiles)
     with network.how.inference():
         batch = normalise(torch.from_numpy(full).to(network.how.device), network.file.card)
-        said = _mirrored(module, batch.contiguous(memory_format=network.how.layout()), flips=network.flips)
-        vessel = said[0][:n].cpu().numpy()
-        if said[1] is None:
+        said = module(batch.contiguous(memory_format=network.how.layout()))
+        vessel = said.logits.sigmoid()
+        if network.flips:
+            vessel = (vessel + module(batch.flip((3,))).logits.sigmoid().flip((3,))) / 2
+        if network.scales:
+            others = [_in_size(network, batch, scale)[:, :2] for scale in network.scales]
+            vessel[:, :2] = torch.stack([vessel[:, :2], *others]).mean(dim=0)
+        vessel = vessel[:n].float().cpu().numpy()
+        if said.restored is None:
             return vessel, None
-        return vessel, (said[1][:n] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        return vessel, (said.restored[:n] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
-def _mirrored(module: DualBranch, batch: Any, *, flips: bool) -> tuple[Any, Any]:
-    """Mean probabilities over both mirrorings, and the restored picture of the first."""
-    said = module(batch)
-    vessel = said.logits.sigmoid()
-    if flips:
-        vessel = (vessel + module(batch.flip((3,))).logits.sigmoid().flip((3,))) / 2
-    return vessel, said.restored
+def _in_size(network: VesselNetwork, batch: torch.Tensor, scale: float) -> torch.Tensor:
+    """Probabilities of the pictures in another size (to the network's lattice), brought back to theirs."""
+    from torch.nn.functional import interpolate
+
+    own = (batch.shape[2], batch.shape[3])
+    size = [max(1, round(side * scale / SIDE_MULTIPLE)) * SIDE_MULTIPLE for side in own]
+    smaller = scale < 1
+    shown = interpolate(batch, size=size, mode="bilinear" if smaller else "bicubic", antialias=smaller)
+    said = network.module()(shown.contiguous(memory_format=network.how.layout())).logits.sigmoid().float()
+    return interpolate(said, size=own, mode="bilinear", antialias=not smaller)
 
 
 def _ready(file: WeightsFile, how: Execution, enhance: bool) -> DualBranch:
-    import torch
-
     from wsipipe.models.dual_branch import deployment, folded
 
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
     whole = load(file, _build)
-    network = folded(whole if enhance else deployment(whole)).to(how.device)
-    return network.to(memory_format=how.layout())  # type: ignore[call-overload, no-any-return]  # torch's stubs lack it
+    return how.placed(folded(whole if enhance else deployment(whole)))
 
 
 def _build(card: Card) -> DualBranch:
