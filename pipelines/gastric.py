@@ -227,7 +227,7 @@ def _sha(name: str, presets: Mapping[str, Architecture]) -> str:
 
 
 def launch(config: Path | None, sets: Sequence[str] = (), *, untrained: bool = False) -> Launch:
-    """Check a configuration file and ``--set`` values, and resolve what depends on this machine (device, batch).
+    """Check a configuration file and ``--set`` values, and resolve what depends on this machine (device, dtype, batch).
 
     Parameters
     ----------
@@ -241,11 +241,11 @@ def launch(config: Path | None, sets: Sequence[str] = (), *, untrained: bool = F
     """
     checked = load(GastricConfig, config, sets)
     checked = _untrained(checked) if untrained else _refuse_untrained(checked)
-    device_ = device.execution(device=checked.network.device).device
-    here = {"device": device_, "batch": checked.network.batch or device.BATCH[device_]}
+    how = device.execution(device=checked.network.device, dtype=checked.network.dtype)
+    here = {"device": how.device, "dtype": how.dtype, "batch": checked.network.batch or device.BATCH[how.device]}
     resolved = checked.model_copy(update={"network": checked.network.model_copy(update=here)})
     _check_scale(resolved)
     recipe = Recipe(RECIPE, resolved.model_dump_json())
     recipe.build()
     used = {"network": _sha(resolved.network.weights, VNET), "graph": _sha(resolved.graph.weights, GCN)}
-    return Launch(recipe, used, resolved.slide.mpp_policy, device=device_)
+    return Launch(recipe, used, resolved.slide.mpp_policy, device=how.device)

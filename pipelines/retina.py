@@ -142,7 +142,7 @@ def _finish(c: RetinaConfig) -> Finish:
 
 
 def launch(config: Path | None, sets: Sequence[str] = (), *, untrained: bool = False) -> Launch:
-    """Check a configuration file and ``--set`` values, and resolve what depends on this machine (the device).
+    """Check a configuration file and ``--set`` values, and resolve what depends on this machine (device, dtype).
 
     Parameters
     ----------
@@ -161,8 +161,9 @@ def launch(config: Path | None, sets: Sequence[str] = (), *, untrained: bool = F
     found = weights.find(name, DUAL_BRANCH)
     if not untrained and not found.card.trained:
         raise WeightsError("these weights are untrained: give --untrained to run the mechanics only", subject=name)
-    used = {"weights": name, "device": device.execution(device=c.network.device).device}
+    how = device.execution(device=c.network.device, dtype=c.network.dtype)
+    used = {"weights": name, "device": how.device, "dtype": how.dtype}
     resolved = c.model_copy(update={"network": c.network.model_copy(update=used)})
     recipe = Recipe(RECIPE, resolved.model_dump_json())
     recipe.build()
-    return Launch(recipe, {"network": found.sha256}, device=used["device"], facts=FACTS)
+    return Launch(recipe, {"network": found.sha256}, device=how.device, facts=FACTS)

@@ -104,7 +104,10 @@ class NetworkSection(Config):
     batch: Annotated[
         int, Field(ge=0, le=64, description="tiles per forward pass, the last is padded; 0: 2 on a CPU, 16 on a GPU")
     ] = 0
-    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of the forward pass")] = "float32"
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description="of the forward pass; auto: bfloat16 where the device multiplies it, else float32"),
+    ] = "auto"
     memory_format: Annotated[Literal["channels_last", "contiguous"], Field(description="of activations")] = (
         "channels_last"
     )

@@ -12,6 +12,7 @@ from tests.pipelines.running import write_slide, wsipipe
 from wsipipe.bench import advice, engine, network, reading, stain
 from wsipipe.bench import figure as module
 from wsipipe.bench.figure import Figure
+from wsipipe.models.device import number_format
 from wsipipe.run.pixels import read_tiles
 
 pytestmark = pytest.mark.timeout(300)
@@ -111,8 +112,8 @@ def test_the_averaging_engine_gives_means(slide: Path, tmp_path: Path) -> None:
 def test_advice_is_what_was_quickest() -> None:
     told = [
         Figure("read tiles of 512 px", "Mpx/s", 10.0, 12.0, {"OpenSlide": 2.0}),
-        Figure("tile network, float32", "tiles/s", 20.0),
-        Figure("tile network, float32, batch 4", "tiles/s", 25.0),
+        Figure(network.work(number_format()), "tiles/s", 20.0),
+        Figure(f"{network.work(number_format())}, batch 4", "tiles/s", 25.0),
         Figure("wsipipe run gastric, 1 worker", "tiles/s", 7.0),
         Figure("wsipipe run gastric, 2 workers", "tiles/s", 13.0, note="15 slides of 3000 tiles per hour"),
     ]
@@ -135,4 +136,4 @@ def test_the_network_is_timed_beside_a_matrix_product() -> None:
     assert [one.work for one in made] == ["tile network, float32", "tile network, bfloat16"]
     assert all(one.ours > 0 for one in made)
     tried = [one.work for one in network.batches(rounds=1, weights="untrained:0:tiny")]
-    assert tried == [f"tile network, float32, batch {size}" for size in (1, 4, 8, 16)]
+    assert tried == [f"{network.work(number_format())}, batch {size}" for size in (1, 4, 8, 16)]

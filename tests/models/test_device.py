@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.device import execution, execution_fingerprint, loaded
+from wsipipe.models.device import execution, execution_fingerprint, loaded, number_format
 
 
 def test_auto_is_resolved_to_what_torch_sees() -> None:
     assert execution("auto").device == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_auto_is_resolved_to_what_the_device_multiplies() -> None:
+    found = execution("cpu", "auto")
+    assert found.dtype == number_format()
+    assert (found.dtype == "bfloat16") == ("avx512_bf16" in Path("/proc/cpuinfo").read_text())
 
 
 def test_threads_below_one_are_refused() -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from wsipipe.bench import network
 from wsipipe.bench.figure import Figure
 from wsipipe.models.device import BATCH as BATCHES
+from wsipipe.models.device import number_format
 
 BATCH = BATCHES["cpu"]
-NETWORK = "tile network, float32"
 RUN = "wsipipe run gastric, "
 
 
@@ -41,7 +42,7 @@ def _batch(told: Sequence[Figure]) -> str:
     rates: dict[int, float] = {}
     for figure in told:
         name, _, batch = figure.work.partition(" [")[0].partition(", batch ")
-        if name == NETWORK:
+        if name == network.work(number_format()):
             rates[int(batch or BATCH)] = figure.ours
     if not rates:
         return f"network.batch {BATCH} (not measured)"

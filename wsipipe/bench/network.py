@@ -15,7 +15,7 @@ from wsipipe.bench.figure import LIMIT, OURS, Figure, Job, figure
 from wsipipe.bench.peers import installed
 from wsipipe.lesion import tile_network
 from wsipipe.models.architecture import VNET, VNetConfig, settings
-from wsipipe.models.device import BATCH
+from wsipipe.models.device import BATCH, number_format
 from wsipipe.models.vnet import gflop
 from wsipipe.models.weights import find
 
@@ -41,20 +41,26 @@ def figures(
         if peers and installed("MONAI") and dtype == "float32":
             jobs["MONAI V-Net"] = _monai()
         note = f"limit: {SIDE} x {SIDE} matrix product at {cost:.2f} GFLOP per tile"
-        yield figure(f"tile network, {dtype}", "tiles/s", jobs, rounds=rounds, note=note)
+        yield figure(work(dtype), "tiles/s", jobs, rounds=rounds, note=note)
 
 
 def batches(*, rounds: int, weights: str = "gastric-phantom-v1") -> Iterator[Figure]:
-    """Float32 with other numbers of tiles per forward pass, to choose one."""
+    """Other numbers of tiles per forward pass, to choose one; in the number format that a run takes here."""
+    dtype = number_format()
     rng = np.random.default_rng(0)
     for batch in BATCHES:
         given = {
             "rgb": rng.integers(0, 255, (batch, TILE, TILE, 3)).astype(np.uint8),
             "inside": np.full((batch, 2), TILE, np.int32),
         }
-        stage = tile_network(weights=weights, batch=batch, device="cpu")
-        yield figure(f"tile network, float32, batch {batch}", "tiles/s", {OURS: partial(_forward, stage, given)},
+        stage = tile_network(weights=weights, batch=batch, dtype=dtype, device="cpu")
+        yield figure(f"{work(dtype)}, batch {batch}", "tiles/s", {OURS: partial(_forward, stage, given)},
                      rounds=rounds)  # fmt: skip
+
+
+def work(dtype: str) -> str:
+    """The name of a number format's figure."""
+    return f"tile network, {dtype}"
 
 
 def _forward(stage: Any, given: dict[str, Any]) -> float:

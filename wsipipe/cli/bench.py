@@ -72,11 +72,12 @@ def _all_figures(work: str, slides: list[Path], *, peers: bool, rounds: int) -> 
     from dataclasses import replace
 
     from wsipipe.bench import network
+    from wsipipe.models.device import number_format
 
     network_s = 0.0
     if work in ("network", "all"):
         for figure in network.figures(peers=peers, rounds=rounds):
-            network_s = network_s or 1 / figure.ours
+            network_s = 1 / figure.ours if figure.work == network.work(number_format()) else network_s
             yield figure
         yield from network.batches(rounds=rounds)
     known = []

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -149,7 +148,7 @@ def deblurring(*, weights: str = WEIGHTS, sha256: str = "", guard: bool = True, 
     """
     file = find(weights, DEBLUR).check(sha256)
     settings(file.card.architecture, "deblur", DeblurConfig)
-    return Deblurring(file, execution(**_formatted(how)), guard)
+    return Deblurring(file, execution(**Options(dtype="auto") | how), guard)
 
 
 def sharpen(
@@ -193,24 +192,6 @@ def sharpen(
     params = {"weights": weights, "guard": guard, "trim": trim, **route.how.params()}
     ref = Ref("wsipipe.deblur.network:sharpen", params, route.file.sha256)
     return Stage(ref, "deblur", 3, (RGB,), OUTPUTS, partial(_sharpened, route, trim), halo=HALO)
-
-
-def number_format() -> str:
-    """``bfloat16`` where the processor multiplies such numbers (Linux says so), else ``float32``."""
-    info = Path("/proc/cpuinfo")
-    return (
-        "bfloat16"
-        if info.is_file() and "avx512_bf16" in info.read_text(encoding="utf-8", errors="replace")
-        else "float32"
-    )
-
-
-def _formatted(how: Options) -> Options:
-    """The options with a number format that is named."""
-    if how.get("dtype", "auto") != "auto":
-        return how
-    device = execution(device=how.get("device", "cpu")).device
-    return {**how, "device": device, "dtype": "bfloat16" if device == "cuda" else number_format()}
 
 
 def _sharpened(route: Deblurring, trim: bool, *, rgb: Rgb) -> Batch:

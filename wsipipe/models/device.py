@@ -23,7 +23,7 @@ Loaded = TypeVar("Loaded")
 Network = TypeVar("Network", bound="torch.nn.Module")
 
 DEVICES = ("auto", "cpu", "cuda")
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("auto", "float32", "bfloat16")
 MEMORY_FORMATS = ("channels_last", "contiguous")
 _SHORT = {"fp32": "float32", "bf16": "bfloat16"}
 
@@ -46,7 +46,7 @@ class Execution:
     device : {"cpu", "cuda"}
         Never ``auto``: results differ in their last bits between the two, so the choice is part of keys.
     dtype : {"float32", "bfloat16"}
-        Of convolutions and matrix products (torch's autocast); results are float32 either way.
+        Of convolutions and matrix products (torch's autocast); results are float32 either way. Never ``auto``.
     memory_format : {"channels_last", "contiguous"}
         Of weights and maps.
     threads : int
@@ -103,12 +103,15 @@ def limit_threads(threads: int) -> None:
 def execution(
     device: str = "cpu", dtype: str = "float32", memory_format: str = "channels_last", threads: int = 1
 ) -> Execution:
-    """Check and resolve a choice; ``auto`` becomes ``cuda`` where torch sees such a device, else ``cpu``.
+    """Check and resolve a choice.
+
+    ``auto`` becomes ``cuda`` where torch sees such a device, else ``cpu``; and ``bfloat16`` on a GPU and where the
+    processor multiplies such numbers (`number_format`), else ``float32``.
 
     Parameters
     ----------
     device : {"auto", "cpu", "cuda"}
-    dtype : {"float32", "bfloat16"}
+    dtype : {"auto", "float32", "bfloat16"}
         ``fp32`` and ``bf16`` are understood.
     memory_format : {"channels_last", "contiguous"}
     threads : int
@@ -135,7 +138,16 @@ def execution(
             "cuda was asked for and torch sees no such device: use auto or cpu, or install a torch with CUDA",
             subject="device",
         )
+    if dtype == "auto":
+        dtype = "bfloat16" if found == "cuda" else number_format()
     return Execution(found, dtype, memory_format, threads)
+
+
+def number_format() -> str:
+    """``bfloat16`` where this processor multiplies such numbers (Linux says so), else ``float32``."""
+    info = Path("/proc/cpuinfo")
+    known = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
+    return "bfloat16" if "avx512_bf16" in known else "float32"
 
 
 def execution_fingerprint(how: Execution) -> dict[str, str | int]:
