@@ -19,7 +19,7 @@ export MKL_NUM_THREADS ?= 1
 export NUMEXPR_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo weights test torture lint format wheel wheelhouse install-offline image clean
+.PHONY: help install demo weights weights-deblur weights-retina test torture lint format wheel wheelhouse install-offline image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,6 +41,16 @@ demo: install  ## made slides (and real ones, where ../shared/data exists) throu
 weights: install  ## the gastric weights that ship, trained anew and put in their place
 	$(BIN)/wsipipe train gastric-tiles --out $(WEIGHTS)/tiles --set numbers.dtype=bfloat16 --install
 	$(BIN)/wsipipe train gastric-slides --out $(WEIGHTS)/slides --install
+
+weights-deblur: install  ## the deblurring weights, likewise, in their two parts; an hour of one core, from ../shared/data
+	$(BIN)/python tests/benchmarks/sharp.py build/sharp
+	$(BIN)/wsipipe train deblur --config configs/deblur-train.yaml --out build/deblur
+	$(BIN)/wsipipe train deblur --config configs/deblur-train-second.yaml --out build/deblur2 --install
+
+weights-retina: install  ## the retinal weights, likewise, in their three parts; three hours of one core, from ../shared/data
+	$(BIN)/wsipipe train retina --config configs/retina-train.yaml --out build/retina --set machine.threads=1
+	$(BIN)/wsipipe train retina --config configs/retina-train-second.yaml --out build/retina2 --set machine.threads=1
+	$(BIN)/wsipipe train retina --config configs/retina-train-third.yaml --out build/retina3 --set machine.threads=1 --install
 
 test: install  ## the tests, with their coverage; JOBS=2 files at a time
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations=30 --cov --cov-report=term:skip-covered

@@ -23,7 +23,7 @@ from wsipipe.run.job import Recipe
 from wsipipe.run.plan import Finish, Keep, Map, Overview, Pipeline, Reduce, Scale, Step
 from wsipipe.run.start import Launch
 from wsipipe.slide.icc import Icc
-from wsipipe.vessel.network import SCALES
+from wsipipe.vessel.network import SCALES, WEIGHTS
 from wsipipe.vessel.scale import NOMINAL_MPP
 
 RECIPE = "wsipipe.pipelines.retina:build"
@@ -74,7 +74,7 @@ class RetinaNetworkSection(NetworkSection):
     """The network for arteries and veins."""
 
     weights: Annotated[str, Field(description="name of shipped weights, path of a .safetensors, or 'untrained'")] = (
-        "retina-av-v2"
+        WEIGHTS
     )
     batch: Annotated[int, Field(ge=1, le=64, description="tiles per forward pass; the last is padded")] = 1
     enhance: Annotated[bool, Field(description="also make the enhanced picture")] = False

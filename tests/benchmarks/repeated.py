@@ -1,8 +1,9 @@
 """A pyramid of 30,720 x 30,720 px from real pixels: the CMU region of ../shared/data repeated, JPEG tiles of 256 px.
 
-    python tests/benchmarks/repeated.py slide.tif [--side 30720]
+    python tests/benchmarks/repeated.py slide.svs [--side 30720]
 
-For ``wsipipe bench read slide.tif --peers``.
+For ``wsipipe bench all slide.svs --peers``. A name that ends in .svs is described as Aperio's are, so that every
+program reads it as it reads a scanner's slides (TIAToolbox by OpenSlide); .tif is a plain tiled TIFF.
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ def _averaged(*, rgb: NDArray[np.uint8]) -> Batch:
 
     side = rgb.shape[1] // CELL
     cells = np.stack([cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA) for tile in rgb])
-    return {"features": cells.mean(axis=(1, 2), dtype=np.float32), "probability": np.ascontiguousarray(cells[..., 1])}
+    means = np.array([cv2.mean(one)[:3] for one in cells], np.float32).reshape(-1, 3)
+    return {"features": means, "probability": np.ascontiguousarray(cells[..., 1])}
 
 
 def ours(path: Path, folder: Path) -> int:

@@ -10,16 +10,17 @@ from typing import Annotated
 import typer
 
 from wsipipe.errors import UsageError
+from wsipipe.vessel.network import WEIGHTS
 
 EXAMPLES = (
-    "Examples: `wsipipe evaluate retina --data ../shared/data/fundus/drive-av --weights retina-av-v2 --out build/r` · "
+    "Examples: `wsipipe evaluate retina --data ../shared/data/fundus/drive-av --weights retina-av-v3 --out build/r` · "
     "`wsipipe evaluate retina --data drive-av --predictions their-pngs` · "
     "`wsipipe evaluate retina --data drive-av --export poor/` writes the pictures that are counted, for other programs."
 )
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with images/, 1st_manual/, mask/.", show_default=False)]
 Labels = Annotated[Path | None, typer.Option("--labels", help="Folder of labels (or centre lines) elsewhere.")]
-Weights = Annotated[str | None, typer.Option("--weights", help="Name or path; default retina-av-v2.")]
+Weights = Annotated[str, typer.Option("--weights", help="Name or path.")]
 Predictions = Annotated[
     Path | None, typer.Option("--predictions", help="Count these PNG files: NAME.png, or CONDITION/NAME.png.")
 ]
@@ -51,7 +52,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="The table as JSON on stdou
 def retina(
     data: Data,
     labels: Labels = None,
-    weights: Weights = None,
+    weights: Weights = WEIGHTS,
     predictions: Predictions = None,
     out: OutFolder = None,
     condition: Conditions = None,
@@ -90,7 +91,7 @@ def retina(
         records, told = counting.evaluate_folder(found, predictions, asked), f"predictions {predictions.name}"
     else:
         how = execution(device, dtype, threads=threads)
-        network = vessel_network(weights or "retina-av-v2", how=how, flips=flips, scales=_factors(scales))
+        network = vessel_network(weights, how=how, flips=flips, scales=_factors(scales))
         segment = counting.by_network(network, colour=colour)
         records = counting.evaluate(
             counting.shown(found, asked), segment, asked, told=lambda name: typer.echo(name, err=True)

@@ -31,7 +31,7 @@ def vessel_measures(
 
 
 SEAMS = (
-    "Examples: `wsipipe evaluate vessel-seams --weights retina-av-v2` · "
+    "Examples: `wsipipe evaluate vessel-seams --weights retina-av-v3` · "
     "`wsipipe evaluate vessel-seams images/ --weights w.safetensors --tile 256`. Without pictures, made ones."
 )
 
