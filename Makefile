@@ -42,10 +42,9 @@ weights: install  ## the gastric weights that ship, trained anew and put in thei
 	$(BIN)/wsipipe train gastric-tiles --out $(WEIGHTS)/tiles --set numbers.dtype=bfloat16 --install
 	$(BIN)/wsipipe train gastric-slides --out $(WEIGHTS)/slides --install
 
-weights-deblur: install  ## the deblurring weights, likewise, in their two parts; an hour of one core, from ../shared/data
+weights-deblur: install  ## the deblurring weights, likewise; half an hour of one core, from ../shared/data
 	$(BIN)/python tests/benchmarks/sharp.py build/sharp
-	$(BIN)/wsipipe train deblur --config configs/deblur-train.yaml --out build/deblur
-	$(BIN)/wsipipe train deblur --config configs/deblur-train-second.yaml --out build/deblur2 --install
+	$(BIN)/wsipipe train deblur --config configs/deblur-train.yaml --out build/deblur --install
 
 weights-retina: install  ## the retinal weights, likewise, in their three parts; three hours of one core, from ../shared/data
 	$(BIN)/wsipipe train retina --config configs/retina-train.yaml --out build/retina --set machine.threads=1
