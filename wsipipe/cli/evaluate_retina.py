@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from wsipipe.errors import UsageError
-from wsipipe.vessel.network import WEIGHTS
 
 EXAMPLES = (
     "Examples: `wsipipe evaluate retina --data ../shared/data/fundus/drive-av --weights retina-av-v3 --out build/r` · "
@@ -20,7 +19,7 @@ EXAMPLES = (
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with images/, 1st_manual/, mask/.", show_default=False)]
 Labels = Annotated[Path | None, typer.Option("--labels", help="Folder of labels (or centre lines) elsewhere.")]
-Weights = Annotated[str, typer.Option("--weights", help="Name or path.")]
+Weights = Annotated[str | None, typer.Option("--weights", help="Name or path; default those that ship.")]
 Predictions = Annotated[
     Path | None, typer.Option("--predictions", help="Count these PNG files: NAME.png, or CONDITION/NAME.png.")
 ]
@@ -52,7 +51,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="The table as JSON on stdou
 def retina(
     data: Data,
     labels: Labels = None,
-    weights: Weights = WEIGHTS,
+    weights: Weights = None,
     predictions: Predictions = None,
     out: OutFolder = None,
     condition: Conditions = None,
@@ -76,7 +75,7 @@ def retina(
     from wsipipe.vessel.colour import AS_IS, STANDARD
     from wsipipe.vessel.degrade import SEEDS
     from wsipipe.vessel.folder import cases
-    from wsipipe.vessel.network import vessel_network
+    from wsipipe.vessel.network import WEIGHTS, vessel_network
 
     if colour not in (STANDARD, AS_IS):
         raise UsageError(f"--colour is {STANDARD} or {AS_IS}, got {colour!r}: correct it")
@@ -91,7 +90,7 @@ def retina(
         records, told = counting.evaluate_folder(found, predictions, asked), f"predictions {predictions.name}"
     else:
         how = execution(device, dtype, threads=threads)
-        network = vessel_network(weights, how=how, flips=flips, scales=_factors(scales))
+        network = vessel_network(weights or WEIGHTS, how=how, flips=flips, scales=_factors(scales))
         segment = counting.by_network(network, colour=colour)
         records = counting.evaluate(
             counting.shown(found, asked), segment, asked, told=lambda name: typer.echo(name, err=True)
