@@ -46,7 +46,7 @@ weights-deblur: install  ## the deblurring weights, likewise; half an hour of on
 	$(BIN)/python tests/benchmarks/sharp.py build/sharp
 	$(BIN)/wsipipe train deblur --config configs/deblur-train.yaml --out build/deblur --install
 
-weights-retina: install  ## the retinal weights, likewise, in their three parts; three hours of one core, from ../shared/data
+weights-retina: install  ## the retinal weights, likewise, in their three parts; three and a half hours of one core, from ../shared/data
 	$(BIN)/wsipipe train retina --config configs/retina-train.yaml --out build/retina --set machine.threads=1
 	$(BIN)/wsipipe train retina --config configs/retina-train-second.yaml --out build/retina2 --set machine.threads=1
 	$(BIN)/wsipipe train retina --config configs/retina-train-third.yaml --out build/retina3 --set machine.threads=1 --install

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from wsipipe.errors import ConfigError
+from wsipipe.models import device as module
 from wsipipe.models.device import execution, execution_fingerprint, loaded, number_format
 
 
@@ -16,10 +17,19 @@ def test_auto_is_resolved_to_what_torch_sees() -> None:
     assert execution("auto").device == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def test_auto_is_resolved_to_what_the_device_multiplies() -> None:
-    found = execution("cpu", "auto")
-    assert found.dtype == number_format()
-    assert (found.dtype == "bfloat16") == ("avx512_bf16" in Path("/proc/cpuinfo").read_text())
+@pytest.mark.parametrize(("flags", "wanted"), [("avx2 avx512_bf16 fma", "bfloat16"), ("avx2 fma", "float32")])
+def test_auto_is_resolved_to_what_the_processor_multiplies(
+    flags: str, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(module, "PROCESSOR", tmp_path / "cpuinfo")
+    assert number_format() == execution("cpu", "auto").dtype == wanted
+    assert execution("cpu", "float32").dtype == "float32"
+
+
+def test_a_system_that_does_not_tell_gets_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROCESSOR", tmp_path / "nowhere")
+    assert number_format() == "float32"
 
 
 def test_threads_below_one_are_refused() -> None:

@@ -33,7 +33,8 @@ Dtype = Annotated[str, typer.Option("--dtype", help="float32 or bfloat16.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of torch.")]
 Flips = Annotated[bool, typer.Option("--flips/--no-flips", help="Average with the mirrored picture.")]
 Scales = Annotated[
-    str, typer.Option("--scales", help="Other sizes, asked for artery against vein: factors with commas; '' for none.")
+    str | None,
+    typer.Option("--scales", help="Other sizes, asked for artery against vein: factors with commas, '' for none."),
 ]
 Colour = Annotated[
     str, typer.Option("--colour", help="standard: give pictures the network's colours, as a run does; or as_is.")
@@ -60,7 +61,7 @@ def retina(
     dtype: Dtype = "bfloat16",
     threads: Threads = 2,
     flips: Flips = True,
-    scales: Scales = "0.85,1.3",
+    scales: Scales = None,
     colour: Colour = "standard",
     repair: Repair = True,
     paths: Topology = True,
@@ -75,7 +76,7 @@ def retina(
     from wsipipe.vessel.colour import AS_IS, STANDARD
     from wsipipe.vessel.degrade import SEEDS
     from wsipipe.vessel.folder import cases
-    from wsipipe.vessel.network import WEIGHTS, vessel_network
+    from wsipipe.vessel.network import SCALES, WEIGHTS, vessel_network
 
     if colour not in (STANDARD, AS_IS):
         raise UsageError(f"--colour is {STANDARD} or {AS_IS}, got {colour!r}: correct it")
@@ -90,14 +91,16 @@ def retina(
         records, told = counting.evaluate_folder(found, predictions, asked), f"predictions {predictions.name}"
     else:
         how = execution(device, dtype, threads=threads)
-        network = vessel_network(weights or WEIGHTS, how=how, flips=flips, scales=_factors(scales))
+        network = vessel_network(
+            weights or WEIGHTS, how=how, flips=flips, scales=SCALES if scales is None else _factors(scales)
+        )
         segment = counting.by_network(network, colour=colour)
         records = counting.evaluate(
             counting.shown(found, asked), segment, asked, told=lambda name: typer.echo(name, err=True)
         )
         told = ", ".join((
             f"{network.file.card.name} (sha256 {network.file.sha256[:12]})", how.device, how.dtype, f"flips {flips}",
-            f"scales {scales or 'none'}", f"colour {colour}",
+            f"scales {list(network.scales)}", f"colour {colour}",
         ))  # fmt: skip
     _tell(records, f"{data.name}: {told}", list(asked.seeds), out, as_json=as_json)
 

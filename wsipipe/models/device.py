@@ -25,6 +25,8 @@ Network = TypeVar("Network", bound="torch.nn.Module")
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16")
 MEMORY_FORMATS = ("channels_last", "contiguous")
+PROCESSOR = Path("/proc/cpuinfo")
+"""Where Linux tells what the processor can do."""
 _SHORT = {"fp32": "float32", "bf16": "bfloat16"}
 
 
@@ -145,8 +147,7 @@ def execution(
 
 def number_format() -> str:
     """``bfloat16`` where this processor multiplies such numbers (Linux says so), else ``float32``."""
-    info = Path("/proc/cpuinfo")
-    known = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
+    known = PROCESSOR.read_text(encoding="utf-8", errors="replace") if PROCESSOR.is_file() else ""
     return "bfloat16" if "avx512_bf16" in known else "float32"
 
 

@@ -79,7 +79,7 @@ def segment(
         Tiles per forward pass, always filled (with black tiles where there are fewer).
     halo : int
         Pixels around a tile that the network sees besides it. Tiles of which side + 2 halo, and halo, are multiples
-        of 32 see the same pixel lattice as the whole picture does. Measured with `retina-av-v3`: tiles differ from the
+        of 32 see the same pixel lattice as the whole picture does. Measured with `retina-av-v2`: tiles differ from the
         whole picture by 0.06 at most with a halo of 128, 0.03 with 192, 0.02 with 256 (99.9 % of the pixels by 0.005).
     enhance : bool
         Also run the enhancement decoder.
