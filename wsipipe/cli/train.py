@@ -85,7 +85,10 @@ def gastric_slides(
 
 
 def _recipe(config: Any, mpp_policy: str, *, weights: str) -> Recipe:
-    """The gastric pipeline with the training's own tile, tissue and stain sections."""
+    """The gastric pipeline with the training's own tile, tissue and stain sections.
+
+    The tile network makes features in float32, whatever a run would take here, so that training does not depend on it.
+    """
     from wsipipe.pipelines import gastric as page
 
     sections = {name: getattr(config, name).model_dump(mode="json") for name in ("tile", "tissue", "stain")}
@@ -94,6 +97,7 @@ def _recipe(config: Any, mpp_policy: str, *, weights: str) -> Recipe:
     ]
     sets += [
         f"network.weights={json.dumps(weights)}",
+        "network.dtype=float32",
         "graph.weights=untrained",
         f"slide.mpp_policy={json.dumps(mpp_policy)}",
     ]
